@@ -126,7 +126,7 @@ function refused(state) {
     return;
   }
   composer.enable(false);
-  notice(words.title, words.text, words.askToken);
+  notice(words.title, `${words.text}${words.detail ? ` (${words.detail})` : ''}`, words.askToken);
   ($('talk-token-form').hidden ? $('leave') : $('talk-token')).focus();
 }
 

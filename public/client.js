@@ -181,6 +181,7 @@ export class Client extends Emitter {
     const moved = this.people.apply(type, body);
     if (moved) {
       this.emit('people');
+      if (body.reset) this.#restOfPeople();
       if (moved.came.length || moved.left.length) this.emit('moved', moved);
       return undefined;
     }
@@ -218,10 +219,12 @@ export class Client extends Emitter {
     this.people.reset({ user: this.user, name: this.#token ? undefined : name }, joined);
     this.emit('people');
     if (!before) this.emit('older', { more: this.#oldest > 1 && this.#oldest !== Infinity });
-    if (!this.people.counted && this.people.count > this.people.list().length) this.#restOfPeople();
+    this.#restOfPeople();
   }
 
+  /** A list comes as its first hundred; where each arrival is told, the rest is wanted too. */
   async #restOfPeople() {
+    if (this.people.counted || this.people.count <= this.people.list().length) return;
     const after = this.people.list().map((member) => member.user).sort().at(-1);
     const page = await this.request('members', { room: this.room, after, limit: 200 }).catch(() => null);
     if (!page) return;
@@ -276,6 +279,7 @@ export class Client extends Emitter {
     if (this.#covered?.epoch === epoch && this.#covered.to >= to) return false;
     this.#covered = { epoch, to };
     const sameLog = this.#position?.epoch === epoch;
+    if (sameLog && to <= this.#position.seq) return false; // all of it has been seen
     const gap = { gen: this.thread.gen, seq: this.#position?.seq ?? 0, state: 'loading' };
     this.emit('gap', { gap });
     if (!sameLog) {

@@ -81,7 +81,7 @@ export function announce(text) {
     const region = $('announcer');
     const said = pendingWords.length > 6 ? [...pendingWords.slice(0, 2), `and ${pendingWords.length - 2} more`] : pendingWords;
     pendingWords = [];
-    region.append(el('p', {}, said.join('. ')));
+    region.append(el('div', {}, ...said.map((text) => el('p', {}, text))));
     while (region.children.length > 5) region.firstChild.remove();
   }, 250);
 }

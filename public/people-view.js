@@ -66,7 +66,7 @@ function row(member, isMe) {
   const face = el('span', { class: 'face' }, avatar(member.user, name),
     el('span', { class: `presence ${KNOWN.includes(status) ? status : 'custom'}`, 'aria-hidden': 'true' }));
   const words = [status === 'online' ? '' : status, member.text ?? ''].filter(Boolean).join(' · ');
-  return el('li', { 'data-user': member.user, 'data-status': status }, face,
+  return el('li', { 'data-user': member.user, 'data-presence': status }, face,
     el('span', { class: 'person' },
       el('span', { class: 'person-name' }, name),
       isMe ? el('span', { class: 'you' }, 'you') : null,

@@ -69,7 +69,7 @@ export class People {
   #bulk({ count, joined = [], left = [], reset, members }) {
     if (reset) {
       const me = this.#members.get(this.me) ?? { user: this.me };
-      this.reset(me, { members: members ?? joined, count, presence: count > 149 ? 'counted' : 'each' });
+      this.reset(me, { members: members ?? joined, count, presence: count > 200 ? 'counted' : 'each' });
       return { came: [], left: [] };
     }
     const as = (entry) => (typeof entry === 'string' ? { user: entry } : entry);

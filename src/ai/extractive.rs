@@ -231,31 +231,31 @@ mod tests {
 
     /// Paragraphs of a real document, as three people might paste them.
     fn room() -> Vec<Turn> {
+        let tick = "## The tick\nEvery event (frame, close, HTTP request, call from another\n\
+            object, alarm) pushes an **input** on the object's inbox (bounded) and schedules one\n\
+            `setTimeout(0)` if none is pending. The **tick** drains the inbox: `handle` for each \
+            input in order of arrival with its SQL executed at once, inside one transaction.";
+        let machines = "Two machines, and no other way to fan out:\n\n\
+            - **Home** (`home/`): connections. Session and codec state, signs of life, rates. It \
+            encodes an envelope once per protocol and hands that one value to its sockets.\n\
+            - **Room** (`room/`): people and messages. Members, presence, log, recovery, jobs. \
+            It knows no socket and no protocol.";
+        let presence = "**Presence.** Sign of life = the later of the runtime's auto-response \
+            timestamp and the one in the attachment: no row per heartbeat. The TTL sweep runs at \
+            TTL only while somebody can see the difference, else once a minute. A room of more \
+            than 200 people reports counts instead of each.";
+        let absent = "No Redis, no broker of our own, no actor framework, no async in the core.";
+        let cost = "The dashboard's database is called `metrics.db`. It costs 3.50 EUR a month, \
+            e.g. for backups.";
+        let spanish = "La sala guarda los mensajes en un registro. Las sesiones caducan a los 30 \
+            minutos.";
         vec![
-            turn(
-                "ana",
-                "## The tick\nEvery event (frame, close, HTTP request, call from another\nobject, alarm) pushes an **input** on the object's inbox (bounded) and schedules one\n`setTimeout(0)` if none is pending. The **tick** drains the inbox: `handle` for each input in order of arrival with its SQL executed at once, all inside one `transactionSync`.",
-            ),
-            turn(
-                "ben",
-                "Two machines, one seam between them, and no other way to fan out:\n\n- **Home** (`home/`): connections. Session and codec state, signs of life, rates, outgoing queue, acknowledgements. It encodes an envelope once per protocol and hands that one value to its sockets.\n- **Room** (`room/`): people and messages. Members, presence, log, recovery, delivery records, jobs. It knows no socket and no protocol.",
-            ),
-            turn(
-                "cy",
-                "**Presence.** Sign of life = the later of the runtime's auto-response timestamp and the one in the attachment: no row per heartbeat. The TTL sweep runs at TTL only while somebody can see the difference, else once a minute. A room of more than 200 people reports counts instead of each.",
-            ),
-            turn(
-                "ben",
-                "No Redis, no broker of our own, no actor framework, no async in the core, no trait with one implementation.",
-            ),
-            turn(
-                "ana",
-                "The database for the dashboard is called `metrics.db`. It costs 3.50 EUR a month, e.g. for backups.",
-            ),
-            turn(
-                "cy",
-                "La sala guarda los mensajes en un registro. Las sesiones caducan a los 30 minutos.",
-            ),
+            turn("ana", tick),
+            turn("ben", machines),
+            turn("cy", presence),
+            turn("ben", absent),
+            turn("ana", cost),
+            turn("cy", spanish),
         ]
     }
 

@@ -555,7 +555,8 @@ mod tests {
         let empty = |reason: &str| {
             let mut run = begun();
             let last = format!(
-                "data: {{\"choices\":[{{\"delta\":{{\"content\":\" \"}},\"finish_reason\":\"{reason}\"}}]}}\n\n"
+                "data: {{\"choices\":[{{\"delta\":{{\"content\":\" \
+                    \"}},\"finish_reason\":\"{reason}\"}}]}}\n\n"
             );
             let _ = run.eat(last.as_bytes()).unwrap();
             run.finish().unwrap_err().retryable

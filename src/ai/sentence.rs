@@ -268,7 +268,8 @@ mod tests {
 
     #[test]
     fn markdown() {
-        let text = "# Title\nA paragraph\nover lines. Second.\n\nAnother\n- item one. More\n  of it\n\
+        let text = "# Title\nA paragraph\nover lines. Second.\n\nAnother\n- item one. More\n  of \
+            it\n\
             * item two\n10. ten\n> quoted\n> text\n\n| a | b |\n| --- | --- |\n| c | d. E |\n\
             ```sh\nmake dev. Now\n\n# comment\n```\nafter\n===\n#hashtag -5 degrees";
         let expected = [

@@ -83,7 +83,7 @@ impl<'a> Der<'a> {
         let (length, rest) = match self.0.strip_prefix(&[tag])? {
             [0x82, high, low, rest @ ..] => (usize::from(*high) << 8 | usize::from(*low), rest),
             [0x81, length, rest @ ..] => (usize::from(*length), rest),
-            [length @ ..0x80, rest @ ..] => (usize::from(*length), rest),
+            [length @ ..=0x7f, rest @ ..] => (usize::from(*length), rest),
             _ => return None,
         };
         let (content, rest) = rest.split_at_checked(length)?;

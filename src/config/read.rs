@@ -238,4 +238,7 @@ const KEYS_MAX: usize = 16;
 const SECRET_MIN_BYTES: usize = 16;
 const DEFAULT_SCOPE: &str = "rooms:join rooms:publish rooms:history users:send jobs:read \
                              jobs:write presence:read files:write";
-const DEFAULT_ROLE_ROOMS: &str = r#"{"admin":"admin","analyst":"admin","support":"admin","advisor":"advisor","client":"client"}"#;
+const DEFAULT_ROLE_ROOMS: &str = concat!(
+    r#"{"admin":"admin","analyst":"admin","support":"admin","#,
+    r#""advisor":"advisor","client":"client"}"#
+);

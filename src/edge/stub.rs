@@ -73,10 +73,22 @@ pub struct WorkerCall {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerOp {
-    Claim { job: JobId },
-    Complete { job: JobId, token: Token, text: String, model: String },
+    Claim {
+        job: JobId,
+    },
+    Complete {
+        job: JobId,
+        token: Token,
+        text: String,
+        model: String,
+    },
     /// `index` is the length of the text before, in UTF-16 code units.
-    Delta { job: JobId, token: Token, index: u64, text: String },
+    Delta {
+        job: JobId,
+        token: Token,
+        index: u64,
+        text: String,
+    },
     Fail {
         job: JobId,
         token: Token,
@@ -85,7 +97,10 @@ pub enum WorkerOp {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<Millis>,
     },
-    Renew { job: JobId, token: Token },
+    Renew {
+        job: JobId,
+        token: Token,
+    },
 }
 
 /// What the room says to it.
@@ -98,7 +113,9 @@ pub enum WorkerReply {
     /// It is over, by this call or before it.
     Ended,
     /// Go on; `have` is how much of the text the room has, in UTF-16 code units.
-    Go { have: u64 },
+    Go {
+        have: u64,
+    },
     /// Not to be claimed now: acknowledge the queue message and forget it.
     Refused,
     /// Another holds it: stop.
@@ -162,7 +179,7 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Broken> {
     }
     let broken = |error| Broken(format!("a call that does not read: {error}"));
     let Versioned { v } = serde_json::from_str(text).map_err(broken)?;
-    if v != VERSION && v + 1 != VERSION {
+    if v != VERSION && v.checked_add(1) != Some(VERSION) {
         return Err(Broken(format!("a call of version {v}; this is {VERSION}")));
     }
     serde_json::from_str(text).map_err(broken)
@@ -178,12 +195,17 @@ pub fn read_reply(text: &str) -> Result<WorkerReply, Broken> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::too_many_lines, reason = "tables: one line a case")]
+
     use super::*;
     use crate::grant::Scopes;
     use crate::id::{Epoch, EventType, JobNo, Seq};
     use crate::message::{JobState, Json, NewJob, PageQuery, Publication, Since};
 
-    const JOB: JobId = JobId { epoch: Epoch(0xab), no: JobNo(4) };
+    const JOB: JobId = JobId {
+        epoch: Epoch(0xab),
+        no: JobNo(4),
+    };
 
     fn grant() -> Grant {
         Grant {
@@ -235,37 +257,78 @@ mod tests {
             key: Some("k".into()),
             ..publication(Json::stored(r#"{"a": 1}"#).unwrap())
         };
-        let page =
-            PageQuery { after: Some(Seq(1)), before: None, limit: 5, types: vec![EventType::message()] };
+        let page = PageQuery {
+            after: Some(Seq(1)),
+            before: None,
+            limit: 5,
+            types: vec![EventType::message()],
+        };
         let after = UserId::parse("bo").ok();
         let table = [
-            (Op::Publish(publication(Json::null())), concat!(
-                r#"{"publish":{"type":"message","body":null,"ephemeral":false,"echo":true}}"#
-            )),
-            (Op::Publish(full), concat!(
-                r#"{"publish":{"type":"message","body":{"a": 1},"meta":null,"corr":"c","#,
-                r#""ephemeral":false,"echo":true,"exclude":["bo"],"key":"k"}}"#
-            )),
-            (Op::History(page), r#"{"history":{"after":1,"limit":5,"types":["message"]}}"#),
-            (Op::Members { after, limit: 0 }, r#"{"members":{"after":"bo","limit":0}}"#),
-            (Op::JobCreate(new_job()), concat!(
-                r#"{"job_create":{"kind":"ai.chat","input":{"prompt":"hi"},"#,
-                r#""delay_ms":0,"priority":-1}}"#
-            )),
-            (Op::JobRead { job: JOB }, r#"{"job_read":{"job":"0000000000ab-j4"}}"#),
+            (
+                Op::Publish(publication(Json::null())),
+                r#"{"publish":{"type":"message","body":null,"ephemeral":false,"echo":true}}"#,
+            ),
+            (
+                Op::Publish(full),
+                concat!(
+                    r#"{"publish":{"type":"message","body":{"a": 1},"meta":null,"corr":"c","#,
+                    r#""ephemeral":false,"echo":true,"exclude":["bo"],"key":"k"}}"#
+                ),
+            ),
+            (
+                Op::History(page),
+                r#"{"history":{"after":1,"limit":5,"types":["message"]}}"#,
+            ),
+            (
+                Op::Members { after, limit: 0 },
+                r#"{"members":{"after":"bo","limit":0}}"#,
+            ),
+            (
+                Op::JobCreate(new_job()),
+                concat!(
+                    r#"{"job_create":{"kind":"ai.chat","input":{"prompt":"hi"},"#,
+                    r#""delay_ms":0,"priority":-1}}"#
+                ),
+            ),
+            (
+                Op::JobRead { job: JOB },
+                r#"{"job_read":{"job":"0000000000ab-j4"}}"#,
+            ),
             (Op::JobList { state: None }, r#"{"job_list":{}}"#),
-            (Op::JobList { state: Some(JobState::Dead) }, r#"{"job_list":{"state":"dead"}}"#),
-            (Op::JobCancel { job: JOB }, r#"{"job_cancel":{"job":"0000000000ab-j4"}}"#),
-            (Op::JobRetry { job: JOB }, r#"{"job_retry":{"job":"0000000000ab-j4"}}"#),
+            (
+                Op::JobList {
+                    state: Some(JobState::Dead),
+                },
+                r#"{"job_list":{"state":"dead"}}"#,
+            ),
+            (
+                Op::JobCancel { job: JOB },
+                r#"{"job_cancel":{"job":"0000000000ab-j4"}}"#,
+            ),
+            (
+                Op::JobRetry { job: JOB },
+                r#"{"job_retry":{"job":"0000000000ab-j4"}}"#,
+            ),
         ];
         for (op, text) in table {
             assert_eq!(write(&op), text);
-            let call = Call { v: VERSION, room: room(), grant: grant(), request: "q1".into(), op };
+            let call = Call {
+                v: VERSION,
+                room: room(),
+                grant: grant(),
+                request: "q1".into(),
+                op,
+            };
             let written = write(&call);
             assert_eq!(
                 written,
                 format!(
-                    r#"{{"v":1,"room":"r","grant":{{"user":"ana","name":"Añá 🙂","guest":false,"scopes":512}},"request":"q1","op":{text}}}"#
+                    concat!(
+                        r#"{{"v":1,"room":"r","grant":{{"user":"ana","name":"Añá 🙂","guest":false,"#,
+                        r#""scopes":512}},"request":"q1","op":{}}}"#
+                    ),
+                    text
                 )
             );
             assert_eq!(read::<Call>(&written).unwrap(), call);
@@ -275,19 +338,29 @@ mod tests {
     #[test]
     fn an_upgrade_fits_into_a_header() {
         let meta = Json::stored("{\n\t\"ñ\": \"a\\nb\"}").unwrap();
-        let since = Since { epoch: Epoch(0xab), seq: Seq(7) };
+        let since = Since {
+            epoch: Epoch(0xab),
+            seq: Seq(7),
+        };
         let enter = Enter {
             v: VERSION,
             room: room(),
             conn: ConnId(0x1f),
             grant: grant(),
-            join: Join { meta: Some(meta), since: Some(since), last: None },
+            join: Join {
+                meta: Some(meta),
+                since: Some(since),
+                last: None,
+            },
             protocol: Protocol::Native,
             subprotocol: true,
             address: "2001:db8::1".into(),
         };
         let header = enter.to_header();
-        assert!(header.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{header}");
+        assert!(
+            header.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "{header}"
+        );
         assert_eq!(
             header,
             concat!(
@@ -298,8 +371,14 @@ mod tests {
             )
         );
         let mut back: Enter = read(&header).unwrap();
-        assert_eq!(back.join.meta.take().unwrap().text(), "{  \"\\u00f1\": \"a\\nb\"}");
-        let join = Join { meta: None, ..enter.join.clone() };
+        assert_eq!(
+            back.join.meta.take().unwrap().text(),
+            "{  \"\\u00f1\": \"a\\nb\"}"
+        );
+        let join = Join {
+            meta: None,
+            ..enter.join.clone()
+        };
         assert_eq!(back, Enter { join, ..enter });
     }
 
@@ -307,16 +386,32 @@ mod tests {
     fn the_consumers_calls_and_the_rooms_replies_keep_their_written_form() {
         let token = Token(9);
         let table = [
-            (WorkerOp::Claim { job: JOB }, r#"{"claim":{"job":"0000000000ab-j4"}}"#),
-            (WorkerOp::Renew { job: JOB, token }, concat!(
-                r#"{"renew":{"job":"0000000000ab-j4","token":9}}"#
-            )),
-            (WorkerOp::Delta { job: JOB, token, index: 3, text: "ñ".into() }, concat!(
-                r#"{"delta":{"job":"0000000000ab-j4","token":9,"index":3,"text":"ñ"}}"#
-            )),
-            (WorkerOp::Complete { job: JOB, token, text: "t".into(), model: "m".into() }, concat!(
-                r#"{"complete":{"job":"0000000000ab-j4","token":9,"text":"t","model":"m"}}"#
-            )),
+            (
+                WorkerOp::Claim { job: JOB },
+                r#"{"claim":{"job":"0000000000ab-j4"}}"#,
+            ),
+            (
+                WorkerOp::Renew { job: JOB, token },
+                r#"{"renew":{"job":"0000000000ab-j4","token":9}}"#,
+            ),
+            (
+                WorkerOp::Delta {
+                    job: JOB,
+                    token,
+                    index: 3,
+                    text: "ñ".into(),
+                },
+                r#"{"delta":{"job":"0000000000ab-j4","token":9,"index":3,"text":"ñ"}}"#,
+            ),
+            (
+                WorkerOp::Complete {
+                    job: JOB,
+                    token,
+                    text: "t".into(),
+                    model: "m".into(),
+                },
+                r#"{"complete":{"job":"0000000000ab-j4","token":9,"text":"t","model":"m"}}"#,
+            ),
             (
                 WorkerOp::Fail {
                     job: JOB,
@@ -332,12 +427,21 @@ mod tests {
             ),
         ];
         for (op, text) in table {
-            let call = WorkerCall { v: VERSION, room: room(), op };
+            let call = WorkerCall {
+                v: VERSION,
+                room: room(),
+                op,
+            };
             let written = write(&call);
             assert_eq!(written, format!(r#"{{"v":1,"room":"r","op":{text}}}"#));
             assert_eq!(read::<WorkerCall>(&written).unwrap(), call);
         }
-        let turn = Turn { user: "bo".into(), name: None, text: "x".into(), ai: false };
+        let turn = Turn {
+            user: "bo".into(),
+            name: None,
+            text: "x".into(),
+            ai: false,
+        };
         let claimed = Claimed {
             job: JOB,
             token,
@@ -351,11 +455,14 @@ mod tests {
             context: vec![turn],
         };
         let table = [
-            (WorkerReply::Claimed(Box::new(claimed)), concat!(
-                r#"{"claimed":{"job":"0000000000ab-j4","token":9,"attempt":1,"max_attempts":5,"#,
-                r#""lease_ms":30000,"asker":"ana","prompt":"hi","max_tokens":7,"#,
-                r#""context":[{"user":"bo","name":null,"text":"x","ai":false}]}}"#
-            )),
+            (
+                WorkerReply::Claimed(Box::new(claimed)),
+                concat!(
+                    r#"{"claimed":{"job":"0000000000ab-j4","token":9,"attempt":1,"max_attempts":5,"#,
+                    r#""lease_ms":30000,"asker":"ana","prompt":"hi","max_tokens":7,"#,
+                    r#""context":[{"user":"bo","name":null,"text":"x","ai":false}]}}"#
+                ),
+            ),
             (WorkerReply::Go { have: 12 }, r#"{"go":{"have":12}}"#),
             (WorkerReply::Refused, r#""refused""#),
             (WorkerReply::Cancelled, r#""cancelled""#),
@@ -370,11 +477,23 @@ mod tests {
     }
 
     #[test]
+    fn both_folders_call_the_native_protocol_by_one_name() {
+        assert_eq!(Protocol::Native.name(), crate::http::token::SUBPROTOCOL);
+    }
+
+    #[test]
     fn versions_other_than_this_and_the_last_are_not_read() {
-        let call = |v| format!(r#"{{"v":{v},"room":"r","op":{{"claim":{{"job":"0000000000ab-j4"}}}}}}"#);
+        let call =
+            |v| format!(r#"{{"v":{v},"room":"r","op":{{"claim":{{"job":"0000000000ab-j4"}}}}}}"#);
         assert!(read::<WorkerCall>(&call(VERSION)).is_ok());
         assert!(read::<WorkerCall>(&call(VERSION - 1)).is_ok());
-        for text in [call(VERSION + 1), call(u32::MAX), "{}".into(), "null".into(), String::new()] {
+        for text in [
+            call(VERSION + 1),
+            call(u32::MAX),
+            "{}".into(),
+            "null".into(),
+            String::new(),
+        ] {
             assert!(read::<WorkerCall>(&text).is_err(), "{text}");
         }
     }

@@ -16,15 +16,21 @@ use crate::message::{Answer, JobState, NewJob, PageQuery, Publication, Reply};
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     History(PageQuery),
-    JobCancel { job: JobId },
+    JobCancel {
+        job: JobId,
+    },
     JobCreate(NewJob),
     /// Newest first; all states if none is given.
     JobList {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<JobState>,
     },
-    JobRead { job: JobId },
-    JobRetry { job: JobId },
+    JobRead {
+        job: JobId,
+    },
+    JobRetry {
+        job: JobId,
+    },
     Members {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<UserId>,

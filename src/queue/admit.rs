@@ -5,12 +5,14 @@ use crate::error::{Broken, Code, Rejected};
 use crate::id::{JobId, Seq};
 use crate::limits::{JOBS_WAITING_MAX, NAME_MAX_CHARS, PROMPT_MAX_BYTES};
 use crate::link::{Asker, ReplyTo};
-use crate::message::{JobState, Json, NewJob, Reply};
+use crate::message::{JobState, Json, NewJob};
 use crate::sql::Sql;
 use crate::time::{Millis, Timestamp};
 
 use super::job::{ATTEMPTS_MAX, Chat, Job, Kind};
-use super::{Draft, Effect, News, Queue, Turn, refuse, store, unknown};
+use super::said::Said;
+use super::turn::Turn;
+use super::{Draft, Effect, News, Queue, refuse, store, unknown};
 
 impl Queue {
     /// Refuses, answers with the job of the same key, or hands the draft to the room.
@@ -124,17 +126,17 @@ impl Queue {
         self.touch();
         self.advance(now, sql, out)?;
         let mut job = new_job(now, id, prompt_seq, draft);
+        out.push(self.created(to, &job, sql)?);
+        if job.state == JobState::Delayed {
+            out.push(Effect::Say(News::changed(&job)));
+        }
         let turn = self.turn.is_none() && job.wakes_at.is_none();
         if turn {
             self.offer(now, &mut job, sql, out)?;
         }
         store::insert(sql, &job)?;
-        out.push(self.created(to, &job, sql)?);
-        if job.state == JobState::Delayed {
-            out.push(Effect::Say(News::changed(&job)));
-        }
         if turn {
-            self.turn = Some(Turn::offered(job));
+            self.turn = Some(Turn::new(job, Said::default()));
         }
         self.pump(now, sql, out)
     }

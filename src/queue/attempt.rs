@@ -9,9 +9,10 @@ use crate::message::{JobState, Reply};
 use crate::sql::Sql;
 use crate::time::{Millis, Timestamp};
 
-use super::job::{Job, Token};
+use super::job::Job;
 use super::said::{Heard, Said};
-use super::{Claim, Effect, News, Queue, Turn, Verdict, retry, store, unknown};
+use super::turn::{Holder, Turn};
+use super::{Claim, Effect, News, Next, Queue, Verdict, retry, store, unknown};
 
 /// Why an attempt failed.
 #[derive(Debug)]
@@ -20,6 +21,18 @@ pub(super) struct Failing<'a> {
     pub(super) retryable: bool,
     /// Not before this has passed.
     pub(super) retry_after: Millis,
+}
+
+impl<'a> Failing<'a> {
+    pub(super) fn of(error: &'a str, retryable: bool, retry_after: Option<Millis>) -> Self {
+        // A provider that asks for more is tried again all the same.
+        let retry_after = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+        Self {
+            error,
+            retryable,
+            retry_after,
+        }
+    }
 }
 
 impl Queue {
@@ -81,7 +94,7 @@ impl Queue {
         self.write_row(now, sql)?;
         let have = self.turn.as_ref().map_or(0, |turn| turn.said.units());
         out.push(Effect::Worker {
-            to: holder.0,
+            to: holder.to,
             verdict: Verdict::Go { have },
         });
         Ok(())
@@ -108,7 +121,7 @@ impl Queue {
         if let Heard::New { index, text } = heard {
             if !turn.unwritten {
                 turn.unwritten = true;
-                self.next.set(super::Next::Stale);
+                self.next.set(Next::Stale);
             }
             out.push(Effect::Say(News::Delta {
                 message_id: turn.job.id.answer(),
@@ -120,7 +133,7 @@ impl Queue {
         }
         self.write_row(now, sql)?;
         out.push(Effect::Worker {
-            to: holder.0,
+            to: holder.to,
             verdict: Verdict::Go { have },
         });
         Ok(())
@@ -146,7 +159,7 @@ impl Queue {
         turn.job.model = Some(model);
         self.finish(now, turn.job, turn.said, JobState::Done, sql, out)?;
         out.push(Effect::Worker {
-            to: holder.0,
+            to: holder.to,
             verdict: Verdict::Ended,
         });
         self.advance(now, sql, out)
@@ -165,7 +178,7 @@ impl Queue {
         }
         self.lose(now, failing, sql, out)?;
         out.push(Effect::Worker {
-            to: holder.0,
+            to: holder.to,
             verdict: Verdict::Ended,
         });
         self.advance(now, sql, out)
@@ -182,11 +195,7 @@ impl Queue {
         if lease_until.is_none_or(|at| at > now) {
             return Ok(());
         }
-        let failing = Failing {
-            error: "lease expired",
-            retryable: true,
-            retry_after: Millis::default(),
-        };
+        let failing = Failing::of("lease expired", true, None);
         self.lose(now, &failing, sql, out)
     }
 
@@ -204,19 +213,18 @@ impl Queue {
             out.push(unknown(to, id));
             return Ok(());
         };
-        let state = if job.state.is_end() {
-            job.state
-        } else {
-            JobState::Cancelled
-        };
-        if !job.state.is_end() {
-            let said = match self.turn.take_if(|turn| turn.job.id == id) {
-                Some(turn) => turn.said,
-                None => Said::of(&store::text(sql, id.no)?),
-            };
-            store::drop_outgoing(sql, id.no)?;
-            self.finish(now, job, said, state, sql, out)?;
+        if job.state.is_end() {
+            let answer = Ok(Reply::Cancelled { state: job.state });
+            out.push(Effect::Answer { to, answer });
+            return Ok(());
         }
+        let said = match self.turn.take_if(|turn| turn.job.id == id) {
+            Some(turn) => turn.said,
+            None => Said::of(&store::text(sql, id.no)?),
+        };
+        store::drop_outgoing(sql, id.no)?;
+        let state = JobState::Cancelled;
+        self.finish(now, job, said, state, sql, out)?;
         out.push(Effect::Answer {
             to,
             answer: Ok(Reply::Cancelled { state }),
@@ -241,8 +249,7 @@ impl Queue {
         }
         self.touch();
         let wait = retry::backoff(self.settings.jobs.backoff, job.attempt, &mut self.random);
-        let asked = failing.retry_after.min(RETRY_AFTER_MAX);
-        job.retry(now.plus(wait.max(asked)))?;
+        job.retry(now.plus(wait.max(failing.retry_after)))?;
         store::update_with_text(sql, &job, said.text())?;
         out.push(Effect::Say(News::changed(&job)));
         Ok(())
@@ -286,7 +293,6 @@ impl News {
     }
 }
 
-/// A provider that asks for more is tried again all the same.
 const RETRY_AFTER_MAX: Millis = Millis(60 * 60 * 1000);
 const MODEL_MAX_CHARS: usize = 128;
 

@@ -76,11 +76,18 @@ pub struct Queue {
     next: Cell<Next>,
 }
 
-/// The deadline as last worked out.
+/// What is waited for, as last worked out.
 #[derive(Debug, Clone, Copy)]
 enum Next {
-    Known(Option<Timestamp>),
+    Known(Waits),
     Stale,
+}
+
+/// The earliest of the waits that are exact, and of those an alarm may be a little late for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waits {
+    exact: Option<Timestamp>,
+    loose: Option<Timestamp>,
 }
 
 impl Queue {
@@ -114,11 +121,7 @@ impl Queue {
         self.turn = match holder {
             Some(job) => {
                 let said = Said::of(&store::text(sql, job.id.no)?);
-                Some(Turn {
-                    job,
-                    said,
-                    unwritten: false,
-                })
+                Some(Turn::new(job, said))
             }
             None => None,
         };
@@ -135,10 +138,11 @@ impl Queue {
         input: &Input,
         sql: &dyn Sql,
     ) -> Result<Vec<Effect>, Broken> {
-        let mut out = Vec::new();
+        let mut effects = Vec::new();
+        let out = &mut effects;
         match input {
-            Input::Cancel { to, id } => self.cancel(now, *to, *id, sql, &mut out)?,
-            Input::Claim { to, id } => self.claim(now, *to, *id, sql, &mut out)?,
+            Input::Cancel { to, id } => self.cancel(now, *to, *id, sql, out)?,
+            Input::Claim { to, id } => self.claim(now, *to, *id, sql, out)?,
             Input::Complete {
                 to,
                 id,
@@ -146,7 +150,8 @@ impl Queue {
                 text,
                 model,
             } => {
-                self.complete(now, Holder { to: *to, id: *id, token: *token }, text, model, sql, &mut out)?;
+                let holder = Holder::of(to, id, token);
+                self.complete(now, holder, text, model, sql, out)?;
             }
             Input::Delta {
                 to,
@@ -155,11 +160,10 @@ impl Queue {
                 index,
                 text,
             } => {
-                self.delta(now, Holder { to: *to, id: *id, token: *token }, *index, text, sql, &mut out)?;
+                let holder = Holder::of(to, id, token);
+                self.delta(now, holder, *index, text, sql, out)?;
             }
-            Input::Enqueue { to, asker, new } => {
-                self.enqueue(now, *to, asker, new, sql, &mut out)?;
-            }
+            Input::Enqueue { to, asker, new } => self.enqueue(now, *to, asker, new, sql, out)?,
             Input::Fail {
                 to,
                 id,
@@ -168,12 +172,9 @@ impl Queue {
                 retryable,
                 retry_after,
             } => {
-                let failing = Failing {
-                    error,
-                    retryable: *retryable,
-                    retry_after: retry_after.unwrap_or_default(),
-                };
-                self.fail(now, Holder { to: *to, id: *id, token: *token }, &failing, sql, &mut out)?;
+                let holder = Holder::of(to, id, token);
+                let failing = Failing::of(error, *retryable, *retry_after);
+                self.fail(now, holder, &failing, sql, out)?;
             }
             Input::Insert {
                 to,
@@ -181,15 +182,17 @@ impl Queue {
                 prompt_seq,
                 draft,
             } => {
-                self.insert(now, *to, (*id, *prompt_seq), draft, sql, &mut out)?;
+                self.insert(now, *to, (*id, *prompt_seq), draft, sql, out)?;
             }
             Input::List { to, state } => out.push(self.list(*to, *state, sql)?),
             Input::Read { to, id } => out.push(self.read(*to, *id, sql)?),
-            Input::Renew { to, id, token } => self.renew(now, Holder { to: *to, id: *id, token: *token }, sql, &mut out)?,
-            Input::Retry { to, asker, id } => self.redrive(now, *to, asker, *id, sql, &mut out)?,
-            Input::Sent { row, ok } => self.sent(now, *row, *ok, sql, &mut out)?,
+            Input::Renew { to, id, token } => {
+                self.renew(now, Holder::of(to, id, token), sql, out)?;
+            }
+            Input::Retry { to, asker, id } => self.redrive(now, *to, asker, *id, sql, out)?,
+            Input::Sent { row, ok } => self.sent(now, *row, *ok, sql, out)?,
         }
-        Ok(out)
+        Ok(effects)
     }
 
     /// Everything whose time has come. Costs nothing when nothing's has.
@@ -198,7 +201,8 @@ impl Queue {
     /// As [`Queue::handle`].
     pub fn due(&mut self, now: Timestamp, sql: &dyn Sql) -> Result<Vec<Effect>, Broken> {
         let mut out = Vec::new();
-        if self.deadline(sql)?.is_none_or(|at| at > now) {
+        let waits = self.waits(sql)?;
+        if sooner(waits.exact, waits.loose).is_none_or(|at| at > now) {
             return Ok(out);
         }
         self.touch();
@@ -216,16 +220,8 @@ impl Queue {
     /// # Errors
     /// As [`Queue::handle`].
     pub fn deadline(&self, sql: &dyn Sql) -> Result<Option<Timestamp>, Broken> {
-        if let Next::Known(at) = self.next.get() {
-            return Ok(at);
-        }
-        let at = if self.schema {
-            self.nearest(sql)?
-        } else {
-            None
-        };
-        self.next.set(Next::Known(at));
-        Ok(at)
+        let waits = self.waits(sql)?;
+        Ok(sooner(waits.exact, waits.loose.map(|at| at.on_grid(GRID))))
     }
 
     /// No job and no message is left: the room may be forgotten.
@@ -241,7 +237,20 @@ impl Queue {
         self.next.set(Next::Stale);
     }
 
-    fn nearest(&self, sql: &dyn Sql) -> Result<Option<Timestamp>, Broken> {
+    fn waits(&self, sql: &dyn Sql) -> Result<Waits, Broken> {
+        if let Next::Known(waits) = self.next.get() {
+            return Ok(waits);
+        }
+        let waits = if self.schema {
+            self.nearest(sql)?
+        } else {
+            Waits::default()
+        };
+        self.next.set(Next::Known(waits));
+        Ok(waits)
+    }
+
+    fn nearest(&self, sql: &dyn Sql) -> Result<Waits, Broken> {
         let rows = store::nearest(sql)?;
         let send = match self.sending {
             // Should its confirmation never come, the alarm finds the row.
@@ -258,9 +267,8 @@ impl Queue {
             .into_iter()
             .fold(None, sooner);
         let exact = sooner(rows.wakes_at, turn.and_then(|turn| turn.job.lease_until));
-        Ok(sooner(exact, loose.map(|at| at.on_grid(GRID))))
+        Ok(Waits { exact, loose })
     }
-
 }
 
 fn refuse(to: ReplyTo, code: Code, detail: impl Into<String>) -> Effect {

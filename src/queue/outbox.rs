@@ -17,7 +17,8 @@ use crate::time::{Millis, Timestamp};
 use super::job::Job;
 use super::row::{self, Outgoing};
 use super::said::Said;
-use super::{Effect, OutboxNo, Queue, Turn, retry, store};
+use super::turn::Turn;
+use super::{Effect, OutboxNo, Queue, retry, store};
 
 impl Queue {
     /// Whoever's time has come is ready, the first of the ready gets a free slot, and the queue
@@ -33,17 +34,15 @@ impl Queue {
         }
         self.touch();
         store::wake(sql, now)?;
-        if self.turn.is_none() {
-            if let Some(mut job) = store::next_ready(sql)? {
-                self.offer(now, &mut job, sql, out)?;
-                store::update(sql, &job)?;
-                let said = Said::of(&store::text(sql, job.id.no)?);
-                self.turn = Some(Turn {
-                    job,
-                    said,
-                    unwritten: false,
-                });
-            }
+        let next = match self.turn {
+            Some(_) => None,
+            None => store::next_ready(sql)?,
+        };
+        if let Some(mut job) = next {
+            self.offer(now, &mut job, sql, out)?;
+            store::update(sql, &job)?;
+            let said = Said::of(&store::text(sql, job.id.no)?);
+            self.turn = Some(Turn::new(job, said));
         }
         self.pump(now, sql, out)
     }
@@ -95,13 +94,11 @@ impl Queue {
     ) -> Result<(), Broken> {
         self.sending.take_if(|(sending, _)| *sending == row);
         self.touch();
-        let found = if self.schema {
-            store::find_outgoing(sql, row)?
-        } else {
-            None
-        };
+        if !self.schema {
+            return Ok(());
+        }
         // A job that was claimed or cancelled meanwhile has no row any more.
-        if let Some(mut outgoing) = found {
+        if let Some(mut outgoing) = store::find_outgoing(sql, row)? {
             if ok {
                 self.settle(now, &outgoing, sql)?;
             } else {

@@ -41,7 +41,12 @@ impl Queue {
         })
     }
 
-    pub(super) fn list(&self, to: ReplyTo, state: Option<JobState>, sql: &dyn Sql) -> Result<Effect, Broken> {
+    pub(super) fn list(
+        &self,
+        to: ReplyTo,
+        state: Option<JobState>,
+        sql: &dyn Sql,
+    ) -> Result<Effect, Broken> {
         let found = if self.schema {
             store::list(sql, state, LIST_MAX)?
         } else {

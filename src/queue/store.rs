@@ -110,14 +110,18 @@ pub fn renew(
     text: Option<&str>,
 ) -> Result<(), Broken> {
     let lease_until: Value = lease_until.map(|at| at.0).into();
+    let no = no.0.into();
     match text {
-        Some(text) => sql.run(
-            "UPDATE job SET lease_until = ?, text = ? WHERE no = ?",
-            &[lease_until, text.into(), no.0.into()],
-        )?,
+        Some(text) => {
+            let params = [lease_until, text.into(), no];
+            sql.run(
+                "UPDATE job SET lease_until = ?, text = ? WHERE no = ?",
+                &params,
+            )?
+        }
         None => sql.run(
             "UPDATE job SET lease_until = ? WHERE no = ?",
-            &[lease_until, no.0.into()],
+            &[lease_until, no],
         )?,
     };
     Ok(())

@@ -34,9 +34,23 @@ pub(super) struct Holder {
     pub(super) token: Token,
 }
 
+impl Holder {
+    pub(super) const fn of(to: &WaiterNo, id: &JobId, token: &Token) -> Self {
+        Self {
+            to: *to,
+            id: *id,
+            token: *token,
+        }
+    }
+}
+
 impl Turn {
     pub(super) const fn new(job: Job, said: Said) -> Self {
-        Self { job, said, unwritten: false }
+        Self {
+            job,
+            said,
+            unwritten: false,
+        }
     }
 
     fn is_held_by(&self, holder: Holder) -> bool {
@@ -49,19 +63,29 @@ impl Queue {
     /// Whether this is the present attempt; says why not.
     pub(super) fn holds(
         &self,
-        (to, id, token): Holder,
+        holder: Holder,
         sql: &dyn Sql,
         out: &mut Vec<Effect>,
     ) -> Result<bool, Broken> {
-        let verdict = match self.find(id, sql)? {
-            Some(job) if job.token == Some(token) => match job.state {
-                JobState::Running => return Ok(true),
-                JobState::Cancelled => Verdict::Cancelled,
-                _ => Verdict::Ended,
-            },
-            _ => Verdict::Stale,
+        if self
+            .turn
+            .as_ref()
+            .is_some_and(|turn| turn.is_held_by(holder))
+        {
+            return Ok(true);
+        }
+        let job = self
+            .find(holder.id, sql)?
+            .filter(|job| job.token == Some(holder.token));
+        let verdict = match job.map(|job| job.state) {
+            Some(JobState::Cancelled) => Verdict::Cancelled,
+            Some(_) => Verdict::Ended,
+            None => Verdict::Stale,
         };
-        out.push(Effect::Worker { to, verdict });
+        out.push(Effect::Worker {
+            to: holder.to,
+            verdict,
+        });
         Ok(false)
     }
 

@@ -959,6 +959,7 @@ fn replies_carry_the_body_of_their_request() {
         members: vec![member.clone()],
         recovered: None,
         gap: None,
+        rev: crate::link::Rev(3),
         missed: vec![Envelope::skip(&room(), Seq(5), EPOCH, TS)],
         answers: vec![Writing {
             message_id: job.answer(),

@@ -1,0 +1,340 @@
+//! The Worker's `fetch`: an export of our own, which hands a stub's or the assets' promise on as
+//! it is, a 101 with its socket included. Origin, route and token are checked here, before any
+//! object is woken. Source: `interface.md`, "Paths"; `decisions.md`, "Refusals".
+
+use std::panic::AssertUnwindSafe;
+
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use web_sys::{Headers, Request as JsRequest, RequestInit, Response as JsResponse};
+
+use crate::auth;
+use crate::config::{LogLevel, WrongVariable};
+use crate::error::{Code, Rejected};
+use crate::grant::{Grant, Scope};
+use crate::http::connect::Entry;
+use crate::http::cors::{self, Cors};
+use crate::http::token::{self, Offer};
+use crate::http::{Action, Query, Refusal, Request, Response, Route, about, problem, rest};
+use crate::id::{ConnId, RoomName};
+use crate::link::VERSION;
+use crate::wire::Protocol;
+
+use super::js::{self, Js};
+use super::log::Line;
+use super::setup::{Setup, setup};
+use super::stub::{self, Call, Enter};
+use super::{clock, queue, response};
+
+/// The URL of a request, taken apart once.
+struct Parts {
+    method: String,
+    scheme: String,
+    path: String,
+    query: String,
+}
+
+/// One request on its way through.
+struct Visit {
+    request: JsRequest,
+    parts: Parts,
+    env: JsValue,
+    setup: Setup,
+}
+
+#[wasm_bindgen]
+pub fn fetch(request: JsRequest, env: JsValue, _ctx: js::Context) -> Promise {
+    future_to_promise(AssertUnwindSafe(async move {
+        let parts = Parts::of(&request);
+        match setup(&env) {
+            Ok(setup) => Visit { request, parts, env, setup }.answer().await.map(JsValue::from),
+            Err(wrong) => misconfigured(&request, &parts, &env, &wrong).await.map(JsValue::from),
+        }
+    }))
+}
+
+impl Visit {
+    async fn answer(&self) -> Js<JsResponse> {
+        let header = |name: &str| self.request.headers().get(name).ok().flatten();
+        let request = self.parts.request(&header);
+        let cors = match cors::check(&request, &self.setup.config.allowed_origins) {
+            Ok(cors) => cors,
+            Err(rejected) => return self.refuse(&request, None, &rejected.into()),
+        };
+        if let Some(preflight) = cors::options(&request, cors.as_ref()) {
+            return response::of(&preflight);
+        }
+        match Route::parse(request.method, request.path) {
+            Ok(Route::About) if about::wants_page(&request) => assets(&self.env, &self.request).await,
+            Ok(Route::About) => self.say(cors.as_ref(), about::service(clock::now())),
+            Ok(Route::Health) => self.say(cors.as_ref(), self.health()),
+            Ok(Route::Socket(room)) => self.socket(&request, room.as_ref()).await,
+            Ok(Route::Room(room, action)) => {
+                match self.call(&request, room, action).await {
+                    Ok(called) => decorated(called?, cors.as_ref()),
+                    Err(rejected) => self.refuse(&request, cors.as_ref(), &rejected.into()),
+                }
+            }
+            Err(refusal) if refusal.rejected.code == Code::NotFound && is_asset(&request) => {
+                let asset = assets(&self.env, &self.request).await?;
+                if asset.status() != 404 {
+                    return Ok(asset);
+                }
+                self.refuse(&request, cors.as_ref(), &refusal)
+            }
+            Err(refusal) => self.refuse(&request, cors.as_ref(), &refusal),
+        }
+    }
+
+    /// A REST request: let in here, decided in the room's object.
+    async fn call(
+        &self,
+        request: &Request<'_>,
+        room: RoomName,
+        action: Action,
+    ) -> Result<Js<JsResponse>, Rejected> {
+        let query = Query::parse(request.query)?;
+        let grant = self.caller(request, &query, &Offer::default())?;
+        grant.enter(&room, &self.setup.config.role_rooms)?;
+        let most = self.setup.config.max_message_bytes;
+        let body = if request.method == "POST" {
+            rest::check_head(request, most)?;
+            read_body(&self.request, rest::body_max_bytes(most)).await?
+        } else {
+            Vec::new()
+        };
+        let text = if body.is_empty() { "" } else { rest::text(request, &body, most)? };
+        let op = rest::op(action, request, &query, text)?;
+        grant.require(op.scope())?;
+        let request = format!("{:016x}", clock::random().bits(64));
+        let call = Call { v: VERSION, room: room.clone(), grant, request, op };
+        let body = stub::write(&call);
+        Ok(post(&self.env, &room, stub::CALL_PATH, &body).await)
+    }
+
+    async fn socket(
+        &self,
+        request: &Request<'_>,
+        in_path: Option<&RoomName>,
+    ) -> Js<JsResponse> {
+        let offer = match Offer::parse(request) {
+            Ok(offer) => offer,
+            Err(rejected) => return self.refuse(request, None, &rejected.into()),
+        };
+        let enter = match self.enter(request, in_path, &offer) {
+            Ok(enter) => enter,
+            Err(rejected) if offer.native && request.is_upgrade() => {
+                self.log_refusal(request, &rejected);
+                let (code, reason) = response::close_of(&rejected);
+                return response::refused_socket(code, &reason);
+            }
+            Err(rejected) => return self.refuse(request, None, &rejected.into()),
+        };
+        let room = enter.room.clone();
+        let entered = self.forward(&room, &enter).await?;
+        if entered.status() == 101 || !offer.native {
+            return Ok(entered);
+        }
+        // The object refused; a browser learns why from the close.
+        let text = JsFuture::from(entered.text()?).await?.as_string().unwrap_or_default();
+        let rejected = problem::read(&text)
+            .unwrap_or_else(|| Rejected::new(Code::Internal, "this failed on our side"));
+        self.log_refusal(request, &rejected);
+        let (code, reason) = response::close_of(&rejected);
+        response::refused_socket(code, &reason)
+    }
+
+    fn enter(
+        &self,
+        request: &Request<'_>,
+        in_path: Option<&RoomName>,
+        offer: &Offer,
+    ) -> Result<Enter, Rejected> {
+        let query = Query::parse(request.query)?;
+        let entry = Entry::parse(request, &query, in_path)?;
+        let token = token::find(request, &query, offer)?;
+        let config = &self.setup.config;
+        let grant = match (&token, &entry.guest) {
+            // A token wins over the guest's parameters.
+            (None, Some(guest)) if config.auth.allow_guests => {
+                let (secret, name) = (guest.secret.as_deref(), guest.name.as_deref());
+                auth::guest(&guest.room, secret, name, clock::random().bits(64))?
+            }
+            _ => self.authenticated(token.as_deref())?,
+        };
+        grant.require(Scope::RoomsJoin)?;
+        let room = entry.room()?.clone();
+        grant.enter(&room, &config.role_rooms)?;
+        let address = request.header("cf-connecting-ip").unwrap_or_default();
+        Ok(Enter {
+            v: VERSION,
+            room,
+            conn: ConnId(clock::random().bits(64)),
+            grant,
+            join: entry.join,
+            protocol: Protocol::Native,
+            subprotocol: offer.native,
+            address,
+        })
+    }
+
+    fn caller(
+        &self,
+        request: &Request<'_>,
+        query: &Query<'_>,
+        offer: &Offer,
+    ) -> Result<Grant, Rejected> {
+        self.authenticated(token::find(request, query, offer)?.as_deref())
+    }
+
+    fn authenticated(&self, token: Option<&str>) -> Result<Grant, Rejected> {
+        let Setup { config, keys } = &self.setup;
+        auth::authenticate(token.unwrap_or_default(), keys, &config.auth, clock::now())
+    }
+
+    /// The upgrade goes on to the object with what was found out about it.
+    async fn forward(&self, room: &RoomName, enter: &Enter) -> Js<JsResponse> {
+        let headers = Headers::new()?;
+        headers.set("upgrade", "websocket")?;
+        headers.set(stub::ENTER_HEADER, &enter.to_header())?;
+        let init = RequestInit::new();
+        init.set_headers(&headers);
+        let url = format!("{}{}", stub::ORIGIN, stub::ENTER_PATH);
+        let request = JsRequest::new_with_str_and_init(&url, &init)?;
+        object(&self.env, room, &request).await
+    }
+
+    /// What the service cannot do without, and what it can do without for a while.
+    fn health(&self) -> Response {
+        let bound = |name, without| {
+            if js::field(&self.env, name).is_undefined() { without } else { about::Health::Healthy }
+        };
+        let keys = if self.setup.keys.is_empty() && !self.setup.config.auth.allow_guests {
+            about::Health::Degraded
+        } else {
+            about::Health::Healthy
+        };
+        about::health(&[
+            ("keys", keys),
+            ("queue", bound(queue::BINDING, about::Health::Degraded)),
+            ("rooms", bound(ROOM, about::Health::Unhealthy)),
+        ])
+    }
+
+    fn say(&self, cors: Option<&Cors>, said: Response) -> Js<JsResponse> {
+        let said = said.to_method(&self.parts.method);
+        response::of(&cors.map_or(said.clone(), |cors| cors.on(said)))
+    }
+
+    fn refuse(
+        &self,
+        request: &Request<'_>,
+        cors: Option<&Cors>,
+        refusal: &Refusal,
+    ) -> Js<JsResponse> {
+        self.log_refusal(request, &refusal.rejected);
+        self.say(cors, problem::response(refusal))
+    }
+
+    /// Every refusal is told and logged, with its reason and without the query, which may hold a
+    /// token.
+    fn log_refusal(&self, request: &Request<'_>, rejected: &Rejected) {
+        Line::new(LogLevel::Info, "refused")
+            .with("method", request.method)
+            .with("path", request.path)
+            .with("code", rejected.code.word())
+            .with("detail", rejected.detail.as_str())
+            .write(self.setup.config.log_level);
+    }
+}
+
+impl Parts {
+    fn of(request: &JsRequest) -> Self {
+        let url = request.url();
+        let (scheme, rest) = url.split_once("://").unwrap_or(("https", ""));
+        let start = rest.find(['/', '?']).unwrap_or(rest.len());
+        let target = rest.get(start..).unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        Self {
+            method: request.method(),
+            scheme: scheme.to_owned(),
+            path: path.to_owned(),
+            query: query.split('#').next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn request<'a>(&'a self, header: &'a dyn Fn(&str) -> Option<String>) -> Request<'a> {
+        let Self { method, scheme, path, query } = self;
+        Request { method, scheme, path, query, header }
+    }
+}
+
+/// Everything but the page refuses, and names the variable.
+async fn misconfigured(
+    request: &JsRequest,
+    parts: &Parts,
+    env: &JsValue,
+    wrong: &WrongVariable,
+) -> Js<JsResponse> {
+    if parts.path == "/" {
+        let header = |name: &str| request.headers().get(name).ok().flatten();
+        if about::wants_page(&parts.request(&header)) {
+            return assets(env, request).await;
+        }
+        return response::of(&about::service(clock::now()));
+    }
+    let detail = format!("the variable {} makes no sense: {}", wrong.name, wrong.detail);
+    let refusal = Rejected::new(Code::Unavailable, detail).into();
+    response::of(&problem::response(&refusal).to_method(&parts.method))
+}
+
+async fn assets(env: &JsValue, request: &JsRequest) -> Js<JsResponse> {
+    let assets: js::Fetcher = js::binding(env, "ASSETS")?;
+    Ok(JsFuture::from(assets.fetch(request)?).await?.into())
+}
+
+async fn object(env: &JsValue, room: &RoomName, request: &JsRequest) -> Js<JsResponse> {
+    let rooms: js::Namespace = js::binding(env, ROOM)?;
+    Ok(JsFuture::from(rooms.by_name(room)?.fetch(request)?).await?.into())
+}
+
+async fn post(env: &JsValue, room: &RoomName, path: &str, body: &str) -> Js<JsResponse> {
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_body(&JsValue::from_str(body));
+    let request = JsRequest::new_with_str_and_init(&format!("{}{path}", stub::ORIGIN), &init)?;
+    object(env, room, &request).await
+}
+
+/// At most `most` bytes; a body that is longer than it said is not read to its end.
+async fn read_body(request: &JsRequest, most: usize) -> Result<Vec<u8>, Rejected> {
+    let unread = |error: JsValue| Rejected::new(Code::BadMessage, js::text(&error));
+    let buffer = JsFuture::from(request.array_buffer().map_err(unread)?).await.map_err(unread)?;
+    let bytes = Uint8Array::new(&buffer);
+    if bytes.length() as usize > most {
+        let detail = format!("a body has at most {most} bytes");
+        return Err(Rejected::new(Code::TooBig, detail));
+    }
+    Ok(bytes.to_vec())
+}
+
+/// The object's response, with what a page of another origin must see.
+fn decorated(called: JsResponse, cors: Option<&Cors>) -> Js<JsResponse> {
+    let Some(cors) = cors else { return Ok(called) };
+    let headers = Headers::new_with_headers(&called.headers())?;
+    for (name, value) in cors.on(Response::empty(200)).headers {
+        headers.append(name, &value)?;
+    }
+    let init = web_sys::ResponseInit::new();
+    init.set_status(called.status());
+    init.set_headers(&headers);
+    JsResponse::new_with_opt_readable_stream_and_init(called.body().as_ref(), &init)
+}
+
+fn is_asset(request: &Request<'_>) -> bool {
+    matches!(request.method, "GET" | "HEAD") && !request.path.starts_with("/v1/")
+}
+
+/// The binding of the objects.
+pub const ROOM: &str = "ROOM";
