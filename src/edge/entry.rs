@@ -124,25 +124,17 @@ impl Visit {
         };
         let enter = match self.enter(request, in_path, &offer) {
             Ok(enter) => enter,
-            Err(rejected) if offer.native && request.is_upgrade() => {
-                self.log_refusal(request, &rejected);
-                let (code, reason) = response::close_of(&rejected);
-                return response::refused_socket(code, &reason);
-            }
             Err(rejected) => return self.refuse(request, None, &rejected.into()),
         };
-        let room = enter.room.clone();
-        let entered = self.forward(&room, &enter).await?;
-        if entered.status() == 101 || !offer.native {
+        let entered = self.forward(&enter).await?;
+        if entered.status() == 101 {
             return Ok(entered);
         }
-        // The object refused; a browser learns why from the close.
+        // The object refused it; a browser has to be told otherwise than by a status.
         let text = JsFuture::from(entered.text()?).await?.as_string().unwrap_or_default();
         let rejected = problem::read(&text)
             .unwrap_or_else(|| Rejected::new(Code::Internal, "this failed on our side"));
-        self.log_refusal(request, &rejected);
-        let (code, reason) = response::close_of(&rejected);
-        response::refused_socket(code, &reason)
+        self.refuse(request, None, &rejected.into())
     }
 
     fn enter(
@@ -194,7 +186,7 @@ impl Visit {
     }
 
     /// The upgrade goes on to the object with what was found out about it.
-    async fn forward(&self, room: &RoomName, enter: &Enter) -> Js<JsResponse> {
+    async fn forward(&self, enter: &Enter) -> Js<JsResponse> {
         let headers = Headers::new()?;
         headers.set("upgrade", "websocket")?;
         headers.set(stub::ENTER_HEADER, &enter.to_header())?;
@@ -202,7 +194,7 @@ impl Visit {
         init.set_headers(&headers);
         let url = format!("{}{}", stub::ORIGIN, stub::ENTER_PATH);
         let request = JsRequest::new_with_str_and_init(&url, &init)?;
-        object(&self.env, room, &request).await
+        object(&self.env, &enter.room, &request).await
     }
 
     /// What the service cannot do without, and what it can do without for a while.
@@ -227,25 +219,24 @@ impl Visit {
         response::of(&cors.map_or(said.clone(), |cors| cors.on(said)))
     }
 
+    /// Every refusal is told and logged, with its reason and without the query, which may hold a
+    /// token.
     fn refuse(
         &self,
         request: &Request<'_>,
         cors: Option<&Cors>,
         refusal: &Refusal,
     ) -> Js<JsResponse> {
-        self.log_refusal(request, &refusal.rejected);
-        self.say(cors, problem::response(refusal))
-    }
-
-    /// Every refusal is told and logged, with its reason and without the query, which may hold a
-    /// token.
-    fn log_refusal(&self, request: &Request<'_>, rejected: &Rejected) {
         Line::new(LogLevel::Info, "refused")
             .with("method", request.method)
             .with("path", request.path)
-            .with("code", rejected.code.word())
-            .with("detail", rejected.detail.as_str())
+            .with("code", refusal.rejected.code.word())
+            .with("detail", refusal.rejected.detail.as_str())
             .write(self.setup.config.log_level);
+        if is_native(request) {
+            return response::refused_socket(&refusal.rejected);
+        }
+        self.say(cors, problem::response(refusal))
     }
 }
 
@@ -277,16 +268,26 @@ async fn misconfigured(
     env: &JsValue,
     wrong: &WrongVariable,
 ) -> Js<JsResponse> {
+    let header = |name: &str| request.headers().get(name).ok().flatten();
+    let visited = parts.request(&header);
     if parts.path == "/" {
-        let header = |name: &str| request.headers().get(name).ok().flatten();
-        if about::wants_page(&parts.request(&header)) {
+        if about::wants_page(&visited) {
             return assets(env, request).await;
         }
         return response::of(&about::service(clock::now()));
     }
     let detail = format!("the variable {} makes no sense: {}", wrong.name, wrong.detail);
-    let refusal = Rejected::new(Code::Unavailable, detail).into();
-    response::of(&problem::response(&refusal).to_method(&parts.method))
+    let rejected = Rejected::new(Code::Unavailable, detail);
+    if is_native(&visited) {
+        return response::refused_socket(&rejected);
+    }
+    response::of(&problem::response(&rejected.into()).to_method(&parts.method))
+}
+
+/// A WebSocket that offered our sub-protocol: its refusal is a close, because a browser can't read
+/// a refused upgrade.
+fn is_native(request: &Request<'_>) -> bool {
+    request.is_upgrade() && Offer::parse(request).is_ok_and(|offer| offer.native)
 }
 
 async fn assets(env: &JsValue, request: &JsRequest) -> Js<JsResponse> {

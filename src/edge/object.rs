@@ -136,7 +136,13 @@ impl Object {
                 self.home_takes(now, &home::Input::Sockets(sockets.clone()), sql)
             }
             Input::Call { waiter, call } => self.call(now, *waiter, call, sql),
-            Input::Home(input) => self.home_takes(now, input, sql),
+            Input::Home(input) => {
+                self.home_takes(now, input, sql)?;
+                while let Some(effects) = self.home.next(now, sql)? {
+                    self.home_did(now, effects, sql)?;
+                }
+                Ok(())
+            }
             Input::Sent { row, ok } => {
                 self.queue_takes(now, &queue::Input::Sent { row: *row, ok: *ok }, sql)
             }
@@ -333,8 +339,13 @@ impl Object {
         let Some(room::Effect::JobNamed { job: id, prompt_seq }) = effects.pop() else {
             return Err(Broken("a job got no number".to_owned()));
         };
-        self.queue_takes(now, &queue::Input::Insert { to, id, prompt_seq, draft }, sql)?;
-        self.room_did(now, effects, sql)
+        let input = queue::Input::Insert { to, id, prompt_seq, draft };
+        let queued = self.queue.handle(now, &input, sql)?;
+        let is_answer = |effect: &queue::Effect| matches!(effect, queue::Effect::Answer { .. });
+        let (answers, others): (Vec<_>, Vec<_>) = queued.into_iter().partition(is_answer);
+        self.queue_did(now, answers, sql)?;
+        self.room_did(now, effects, sql)?;
+        self.queue_did(now, others, sql)
     }
 
     fn answer(

@@ -4,7 +4,7 @@ use js_sys::Reflect;
 use wasm_bindgen::JsValue;
 use web_sys::{Headers, Response as JsResponse, ResponseInit};
 
-use crate::error::Rejected;
+use crate::error::{Code, Rejected};
 use crate::http::Response;
 use crate::http::token::SUBPROTOCOL;
 
@@ -39,17 +39,16 @@ pub fn upgraded(client: &Socket, subprotocol: bool) -> Js<JsResponse> {
     JsResponse::new_with_opt_str_and_init(None, &init)
 }
 
-/// A browser can't read a refused upgrade: the socket is accepted and closed at once with the
-/// code and the reason.
-pub fn refused_socket(close: u16, reason: &str) -> Js<JsResponse> {
+/// Accepted and closed at once, with the code and the reason of a refusal.
+pub fn refused_socket(rejected: &Rejected) -> Js<JsResponse> {
     let pair = js::Pair::new()?;
     let server = pair.at(1);
     server.accept_here()?;
-    js::close(&server, close, reason)?;
+    // A refusal that only HTTP has is a misuse of the protocol here.
+    let code = match rejected.code.row().close {
+        0 => Code::BadMessage.row().close,
+        close => close,
+    };
+    js::close(&server, code, &rejected.close_reason())?;
     upgraded(&pair.at(0), true)
-}
-
-/// The close code and reason of a refusal.
-pub fn close_of(rejected: &Rejected) -> (u16, String) {
-    (rejected.code.row().close, rejected.close_reason())
 }

@@ -6,7 +6,7 @@
 //! of one connection are answered in order; a close never overtakes a frame; what was flushed is
 //! on the attachments of the two oldest connections in the room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use crate::config::Config;
@@ -15,6 +15,7 @@ use crate::id::{Boot, ConnId, RoomName};
 use crate::link::{CallNo, Leaving, Position, Present, RoomAsk, Up, WaiterNo};
 use crate::sql::Sql;
 use crate::time::Timestamp;
+use crate::wire::Incoming;
 
 use attachment::Attachment;
 use connection::Connection;
@@ -39,6 +40,8 @@ pub struct Home {
     connections: BTreeMap<ConnId, Connection>,
     pending: BTreeMap<CallNo, Pending>,
     calls: u64,
+    /// Messages of a frame, each taken when the one before has been done to its end.
+    incoming: VecDeque<(ConnId, Incoming)>,
     link: Link,
     /// Of the running tick: what we end, and the frames that go out ahead of it.
     closes: Vec<Close>,
@@ -99,6 +102,7 @@ impl Home {
             connections: BTreeMap::new(),
             pending: BTreeMap::new(),
             calls: 0,
+            incoming: VecDeque::new(),
             link: Link::default(),
             closes: Vec::new(),
             parting: Vec::new(),
@@ -115,7 +119,8 @@ impl Home {
         Ok((home, effects))
     }
 
-    /// Decides one input; what is to be sent waits for [`Home::flush`].
+    /// Decides one input; the messages of a frame wait for [`Home::next`], what is to be sent for
+    /// [`Home::flush`].
     pub fn handle(
         &mut self,
         now: Timestamp,
@@ -133,6 +138,16 @@ impl Home {
             }
         }
         Ok(std::mem::take(&mut self.effects))
+    }
+
+    /// Takes the next message of a frame, once the effects of the one before are done: so replies
+    /// come in the order of the requests. `None` when there is no more.
+    pub fn next(&mut self, now: Timestamp, sql: &dyn Sql) -> Result<Option<Vec<Effect>>, Broken> {
+        let Some((conn, incoming)) = self.incoming.pop_front() else {
+            return Ok(None);
+        };
+        self.incoming(now, conn, incoming, sql)?;
+        Ok(Some(std::mem::take(&mut self.effects)))
     }
 
     pub fn is_empty(&self) -> bool {

@@ -46,13 +46,12 @@ impl Home {
             return Ok(());
         };
         connection.protocol.decode(frame, &mut incoming);
-        for one in incoming {
-            self.incoming(now, conn, one, sql)?;
-        }
+        self.incoming
+            .extend(incoming.into_iter().map(|one| (conn, one)));
         Ok(())
     }
 
-    fn incoming(
+    pub(super) fn incoming(
         &mut self,
         now: Timestamp,
         conn: ConnId,

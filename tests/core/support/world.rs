@@ -247,6 +247,16 @@ impl World {
         frames.map(|text| serde_json::from_str(&text).unwrap_or_else(|_| (&*text).into())).collect()
     }
 
+    /// The same, as it was sent.
+    pub fn frames_of(&mut self, conn: ConnId) -> Vec<Rc<str>> {
+        self.sockets.get_mut(&conn).map(|socket| socket.sent.drain(..).collect()).unwrap_or_default()
+    }
+
+    /// Whether we closed it, and how.
+    pub fn closed(&self, conn: ConnId) -> Option<(u16, String)> {
+        self.sockets.get(&conn)?.closed.clone()
+    }
+
     /// One turn. `None` when the object died in it.
     pub fn tick(&mut self, inputs: Vec<Input>) -> Got<Effects> {
         self.ticks += 1;
