@@ -11,6 +11,14 @@ CI_LIMIT=1800   # seconds for all tests on the runtime
 # Its own words first: what it does not know goes to cargo, with everything after it.
 worker_build() { "$WORKER_BUILD" --panic-unwind "$@"; }
 
+# The names of functions, a tenth of the whole, which worker-build keeps. No pass is run, and no
+# feature is named that the module does not use already.
+strip_names() {
+	"$WASM_OPT_BIN" --enable-mutable-globals --enable-sign-ext --enable-nontrapping-float-to-int \
+		--enable-bulk-memory --enable-multivalue --enable-reference-types --enable-exception-handling \
+		--strip-debug "$1" -o "$1.stripped" && mv "$1.stripped" "$1"
+}
+
 # `wrangler dev` gets a build that is quick to repeat, everything else the one that is deployed.
 build() {
 	[ -z "${TERTULIA_SKIP_BUILD:-}" ] || return 0
@@ -21,6 +29,7 @@ build() {
 		return
 	fi
 	worker_build --release
+	strip_names build/index_bg.wasm
 	size=$(gzip -9c build/index_bg.wasm | wc -c)
 	say "build/index_bg.wasm: $((size)) bytes gzipped"
 	[ "$size" -le $GZIP_MAX ] || die "the wasm is over $GZIP_MAX bytes gzipped: find what grew (cargo install twiggy)"

@@ -36,6 +36,10 @@ pub(super) fn carry_out(
     }
     flush(cell, effects.flush);
     if let Some(at) = cell.alarm.arm(now, effects.deadline) {
+        Line::new(LogLevel::Debug, "alarm_set")
+            .with("room", inbox.setting.room.to_string())
+            .with("in_ms", at.since(now).0)
+            .write(inbox.setting.config.log_level);
         match inbox.storage.set_alarm(at.0 as f64) {
             Ok(promise) => drop(promise.catch(&inbox.failed)),
             Err(error) => log::broken("set_alarm", &js::text(&error)),

@@ -63,7 +63,7 @@ impl Visit {
             Err(rejected) => return self.refuse(&request, None, &rejected.into()),
         };
         if let Some(preflight) = cors::options(&request, cors.as_ref()) {
-            return response::of(&preflight);
+            return self.say(cors.as_ref(), preflight);
         }
         match Route::parse(request.method, request.path) {
             Ok(Route::About) if about::wants_page(&request) => assets(&self.env, &self.request).await,

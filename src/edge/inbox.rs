@@ -14,6 +14,7 @@ use futures::channel::oneshot;
 use js_sys::{Array, Function};
 use wasm_bindgen::prelude::*;
 
+use crate::config::LogLevel;
 use crate::error::{Broken, Code, Rejected};
 use crate::home::{self, Listed};
 use crate::id::{ConnId, RoomName};
@@ -26,6 +27,7 @@ use crate::time::Timestamp;
 use super::alarm::Alarm;
 use super::effects;
 use super::js::{self, Socket, State, Storage};
+use super::log::Line;
 use super::object::{Input, Object, Setting};
 use super::setup::Setup;
 use super::sql::ObjectSql;
@@ -149,9 +151,14 @@ impl Inbox {
 
     /// The alarm rings: it is not set any more, and every socket is looked at.
     pub async fn ring(&self) {
+        Line::new(LogLevel::Debug, "alarm_rings")
+            .with("room", self.setting.room.to_string())
+            .with("now", clock::now().0)
+            .write(self.setting.config.log_level);
         self.cell.borrow_mut().alarm = Alarm::Off;
         let sockets = self.listed();
-        let _ = self.ask(|_| Input::Alarm { sockets }).await;
+        // Nobody answers it: it is over when its tick is.
+        let _ = self.ask(|waiter| Input::Alarm { waiter, sockets }).await;
     }
 
     /// Every socket of the runtime. One without a tag of ours is none.
@@ -273,7 +280,9 @@ impl Cell {
         }
         match input {
             Input::Home(home::Input::Closed { conn, .. }) => {
-                self.sockets.get_or_insert_default().remove(conn);
+                if let Some(sockets) = &mut self.sockets {
+                    sockets.remove(conn);
+                }
             }
             // Every socket was looked at: the handles are listed anew when they are needed.
             Input::Alarm { .. } => self.sockets = None,

@@ -24,8 +24,9 @@ use crate::http::Op;
 /// One thing that happened to an object.
 #[derive(Debug)]
 pub enum Input {
-    /// The alarm rang; all sockets as they are.
-    Alarm { sockets: Vec<Listed> },
+    /// The alarm rang; all sockets as they are. It rings no more until its handler has ended, which
+    /// waits for the tick.
+    Alarm { waiter: WaiterNo, sockets: Vec<Listed> },
     /// A client's HTTP request.
     Call { waiter: WaiterNo, call: Box<stub::Call> },
     /// What a socket did.
@@ -40,10 +41,11 @@ impl Input {
     /// Who waits for its tick.
     pub const fn waiter(&self) -> Option<WaiterNo> {
         match self {
-            Self::Call { waiter, .. }
+            Self::Alarm { waiter, .. }
+            | Self::Call { waiter, .. }
             | Self::Home(home::Input::Connect { waiter, .. })
             | Self::Worker { waiter, .. } => Some(*waiter),
-            Self::Alarm { .. } | Self::Home(_) | Self::Sent { .. } => None,
+            Self::Home(_) | Self::Sent { .. } => None,
         }
     }
 }
@@ -132,7 +134,7 @@ impl Object {
         sql: &dyn Sql,
     ) -> Result<(), Broken> {
         match input {
-            Input::Alarm { sockets } => {
+            Input::Alarm { sockets, .. } => {
                 self.home_takes(now, &home::Input::Sockets(sockets.clone()), sql)
             }
             Input::Call { waiter, call } => self.call(now, *waiter, call, sql),

@@ -59,7 +59,7 @@ fn one_by_one(
     let mut all = Effects::default();
     for input in inputs {
         let one = std::slice::from_ref(input);
-        match attempt(object, now, one, &[], around) {
+        match attempt_after(&all, object, now, (one, &[]), around) {
             Ok(effects) => all.append(effects),
             Err(broken) => {
                 failures.push(broken);
@@ -69,7 +69,7 @@ fn one_by_one(
     }
     let mut passed_over = false;
     for reason in Reason::ALL {
-        match attempt(object, now, &[], &[reason], around) {
+        match attempt_after(&all, object, now, (&[], &[reason]), around) {
             Ok(effects) => all.append(effects),
             Err(broken) => {
                 failures.push(broken);
@@ -82,6 +82,46 @@ fn one_by_one(
         all.deadline = Some(now.plus(SWEEP_EVERY));
     }
     (all, failures)
+}
+
+/// An attempt in the middle of a turn: a rebuild finds the sockets as they will be when the
+/// effects so far are carried out.
+fn attempt_after(
+    all: &Effects,
+    object: &mut Option<Object>,
+    now: Timestamp,
+    (inputs, reasons): (&[Input], &[Reason]),
+    around: &mut Surroundings<'_>,
+) -> Result<Effects, Broken> {
+    let sockets = around.sockets;
+    let mut foreseen = Surroundings {
+        setting: around.setting,
+        sql: around.sql,
+        random: &mut *around.random,
+        sockets: &|| foresee(sockets(), all),
+        transaction: &mut *around.transaction,
+    };
+    attempt(object, now, inputs, reasons, &mut foreseen)
+}
+
+/// Those about to be accepted are there, each has been told what it is about to be told, and
+/// those about to be closed are not open.
+fn foresee(mut listed: Vec<Listed>, effects: &Effects) -> Vec<Listed> {
+    listed.extend(effects.accepts.iter().map(|(_, conn)| Listed {
+        conn: *conn,
+        attachment: None,
+        open: true,
+        pinged_at: None,
+    }));
+    for socket in &mut listed {
+        let written = &effects.flush.attachments;
+        if let Some((_, bytes)) = written.iter().rfind(|(conn, _)| *conn == socket.conn) {
+            socket.attachment = Some(bytes.clone());
+        }
+        let closes = &effects.flush.closes;
+        socket.open &= closes.iter().all(|close| close.conn != socket.conn);
+    }
+    listed
 }
 
 fn attempt(

@@ -223,7 +223,9 @@ impl Home {
         if connection.joined.is_none() {
             None
         } else if connection.silent {
-            Some(self.swept_at.plus(ttl))
+            // Counted from its own beginning: a rebuild does not put it off.
+            let looks = self.swept_at.since(connection.connected_at).0 / ttl.0.max(1) + 1;
+            Some(connection.connected_at.plus(ttl.times(looks)))
         } else if signs.armed {
             Some(signs.last().plus(ttl))
         } else {

@@ -36,7 +36,16 @@ impl Queue {
             }
         };
         let effect = match self.same_key(&draft, sql)? {
-            Some(job) => self.created(to, &job, sql)?,
+            Some(job) if job.kind == draft.kind && job.input == draft.input => {
+                self.created(to, &job, sql)?
+            }
+            Some(_) => Effect::Answer {
+                to,
+                answer: Err(Rejected::new(
+                    Code::Conflict,
+                    "this key came before with another job",
+                )),
+            },
             None => match self.over_limits(now, asker, sql)? {
                 Some(rejected) => Effect::Answer {
                     to,

@@ -116,13 +116,12 @@ impl Room {
                 max_attempts,
                 error,
             } => {
-                let (job, state, error) = (*job, *state, error.as_deref());
                 let body = Changed {
-                    job,
-                    state,
+                    job: *job,
+                    state: *state,
                     attempt: *attempt,
                     max_attempts: *max_attempts,
-                    error,
+                    error: error.as_deref(),
                 };
                 self.log_and_say(now, Entry::event("job", Json::of(&body)), sql)
             }
@@ -132,10 +131,9 @@ impl Room {
                 index,
                 text,
             } => {
-                let (message_id, job) = (job.answer(), *job);
                 let body = Delta {
-                    message_id,
-                    job,
+                    message_id: job.answer(),
+                    job: *job,
                     attempt: *attempt,
                     index: *index,
                     text,
@@ -157,20 +155,7 @@ impl Room {
                     model: model.as_deref(),
                     status: *status,
                 };
-                let author = Author {
-                    user: UserId::ai(),
-                    name: None,
-                    conn: None,
-                    guest: false,
-                };
-                let entry = Entry {
-                    kind: EventType::message(),
-                    id: Some(job.answer()),
-                    author: Some(author),
-                    meta: Some(Json::of(&meta)),
-                    ..Entry::event("message", Json::of(&Text { text }))
-                };
-                self.log_and_say(now, entry, sql)
+                self.log_and_say(now, answer(&meta, text), sql)
             }
             Input::Call { .. } | Input::Up(_) => Ok(()),
         }
@@ -185,7 +170,7 @@ impl Room {
         question: Question<'_>,
         sql: &dyn Sql,
     ) -> Result<(), Broken> {
-        let head = self.ensure(now, sql)?;
+        let head = self.ensure(sql)?;
         let (epoch, prompt_seq) = match question {
             Question::Asked(place) => place,
             Question::New(prompt) => {
@@ -253,6 +238,22 @@ impl Room {
         }
         said.reverse();
         Ok(said)
+    }
+}
+
+fn answer(meta: &AnswerMeta<'_>, text: &str) -> Entry {
+    let author = Author {
+        user: UserId::ai(),
+        name: None,
+        conn: None,
+        guest: false,
+    };
+    Entry {
+        kind: EventType::message(),
+        id: Some(meta.job.answer()),
+        author: Some(author),
+        meta: Some(Json::of(meta)),
+        ..Entry::event("message", Json::of(&Text { text }))
     }
 }
 

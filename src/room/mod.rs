@@ -26,6 +26,7 @@ mod answer;
 mod io;
 mod log;
 mod member;
+mod notice;
 mod presence;
 mod publication;
 mod recovery;
@@ -43,6 +44,8 @@ pub struct Room {
     /// `None`: this room never was, and a read answers empty.
     head: Option<Head>,
     extent: Extent,
+    /// When the last key of a publish is forgotten.
+    keys_until: Timestamp,
     people: People,
     /// Items said in this boot.
     said: u64,
@@ -76,12 +79,13 @@ impl Room {
         } else {
             None
         };
-        let (extent, people) = match &head {
+        let (extent, keys_until, people) = match &head {
             Some(head) => (
                 log::extent(sql, head.seq)?,
-                store::members(sql)?.into_iter().collect::<People>(),
+                store::keys_until(sql)?,
+                store::members(sql)?.into_iter().collect(),
             ),
-            None => (Extent::default(), People::default()),
+            None => Default::default(),
         };
         let boot = Boot(random.bits(48));
         let mut room = Self {
@@ -91,6 +95,7 @@ impl Room {
             boot,
             head,
             extent,
+            keys_until,
             people,
             said: 0,
             told: Position {
@@ -173,11 +178,13 @@ impl Room {
         self.head.map(|head| head.epoch)
     }
 
+    /// When the last entry and the last key have had their time; long ago where there are none.
     fn forgotten_at(&self) -> Timestamp {
-        self.extent
-            .last_ts
-            .plus(self.config.history_ttl)
-            .on_grid(GRID)
+        let log = match self.extent.last_ts {
+            Timestamp(0) => Timestamp(0),
+            last => last.plus(self.config.history_ttl),
+        };
+        log.max(self.keys_until).on_grid(GRID)
     }
 
     fn up(&mut self, now: Timestamp, up: &Up, sql: &dyn Sql) -> Result<(), Broken> {
@@ -233,7 +240,7 @@ impl Room {
     }
 
     /// Makes the room be: its tables and its epoch.
-    fn ensure(&mut self, now: Timestamp, sql: &dyn Sql) -> Result<Head, Broken> {
+    fn ensure(&mut self, sql: &dyn Sql) -> Result<Head, Broken> {
         if let Some(head) = self.head {
             return Ok(head);
         }
@@ -249,8 +256,7 @@ impl Room {
         self.head = Some(head);
         self.extent = Extent {
             first: head.seq.next(),
-            first_ts: now,
-            last_ts: now,
+            ..Extent::default()
         };
         self.told = self.position();
         Ok(head)
@@ -258,7 +264,7 @@ impl Room {
 
     /// Logs an entry and returns it as it is told.
     fn append(&mut self, now: Timestamp, entry: Entry, sql: &dyn Sql) -> Result<Envelope, Broken> {
-        let head = self.ensure(now, sql)?;
+        let head = self.ensure(sql)?;
         let seq = head.seq.next();
         log::append(sql, seq, now, &entry)?;
         self.head = Some(Head { seq, ..head });

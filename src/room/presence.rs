@@ -2,55 +2,17 @@
 //! them, each by itself or as counts. Source: `architecture.md` rule 8, `decisions.md` "Presence
 //! in a room", `interface.md` events `user_*` and `members`.
 
-use serde::Serialize;
-
 use crate::error::{Broken, Code, Rejected};
 use crate::id::UserId;
 use crate::limits::{COUNTED_EVERY, COUNTED_SHOWN};
 use crate::link::{Asker, Item, Leaving, Present, ReplyTo, Rev};
-use crate::message::{Envelope, Join, Json, Member, Reply, Status};
+use crate::message::{Join, Json, Reply, Status};
 use crate::sql::Sql;
 use crate::time::{Millis, Timestamp};
 
 use super::member::{Person, Told};
+use super::notice::{Counts, Shown};
 use super::{Room, store};
-
-/// The body of `user_joined`, `user_updated` and `user_left`.
-#[derive(Serialize)]
-struct Change<'a> {
-    user: &'a UserId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    meta: Option<&'a Json>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-}
-
-/// The body of `members`.
-#[derive(Serialize)]
-struct Counts<'a> {
-    count: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    joined: Option<Vec<Shown<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    left: Option<Vec<Shown<'a>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reset: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    members: Option<Vec<Member>>,
-}
-
-#[derive(Serialize)]
-struct Shown<'a> {
-    user: &'a UserId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-}
 
 impl Room {
     pub(super) fn join(
@@ -60,7 +22,7 @@ impl Room {
         (join, again): (&Join, bool),
         sql: &dyn Sql,
     ) -> Result<(), Broken> {
-        self.ensure(now, sql)?;
+        self.ensure(sql)?;
         let user = &from.author.user;
         let present = Present {
             user: user.clone(),
@@ -117,7 +79,7 @@ impl Room {
         present: &Present,
         sql: &dyn Sql,
     ) -> Result<(), Broken> {
-        self.ensure(now, sql)?;
+        self.ensure(sql)?;
         self.arrive(now, present, None, sql)
     }
 
@@ -322,41 +284,5 @@ impl Room {
             }
         }
         Ok(())
-    }
-
-    /// A whole new list for everybody on the link.
-    pub(super) fn reset(&self, now: Timestamp) -> Item {
-        let counts = Counts {
-            count: self.people.count(),
-            joined: None,
-            left: None,
-            reset: Some(true),
-            members: Some(self.people.first()),
-        };
-        self.presence_item("members", now, &counts)
-    }
-
-    fn presence_item(&self, word: &str, now: Timestamp, body: &impl Serialize) -> Item {
-        Item::to_all(Envelope::event(word, now, Json::of(body)).in_room(&self.name))
-    }
-
-    fn change(
-        &self,
-        word: &str,
-        now: Timestamp,
-        user: &UserId,
-        person: &Person,
-        leaving: Option<Leaving>,
-    ) -> Envelope {
-        let shows_status = word == "user_updated";
-        let change = Change {
-            user,
-            name: person.name.as_deref(),
-            meta: person.meta.as_ref(),
-            status: shows_status.then_some(person.status.as_str()),
-            text: person.status_text.as_deref().filter(|_| shows_status),
-            reason: leaving.map(Leaving::word),
-        };
-        Envelope::event(word, now, Json::of(&change)).in_room(&self.name)
     }
 }

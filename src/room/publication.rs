@@ -34,7 +34,7 @@ impl Room {
             self.answer(to, first);
             return Ok(());
         }
-        self.ensure(now, sql)?;
+        self.ensure(sql)?;
         let exclude = Exclude {
             users: publication.exclude.clone(),
             conn: if publication.echo {
@@ -64,6 +64,7 @@ impl Room {
                 now,
                 expires_at,
             )?;
+            self.keys_until = expires_at;
         }
         // Answered before it is said, so the batch that carries the entry stands behind.
         let item = Item {

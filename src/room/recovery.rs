@@ -88,7 +88,7 @@ impl Room {
         if self.head.is_none() && people.is_empty() {
             return Ok(());
         }
-        self.ensure(now, sql)?;
+        self.ensure(sql)?;
         if position.is_some_and(|position| self.is_ahead(position)) {
             self.draw_epoch(sql)?;
         }

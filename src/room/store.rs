@@ -176,6 +176,13 @@ pub fn keep(
     Ok(())
 }
 
+/// When the last of the kept answers may be dropped.
+pub fn keys_until(sql: &dyn Sql) -> Result<Timestamp, Broken> {
+    let rows = sql.run("SELECT coalesce(max(expires_at), 0) FROM idempotency", &[])?;
+    rows.first()
+        .map_or(Ok(Timestamp(0)), |row| row.uint(0).map(Timestamp))
+}
+
 pub fn epoch(row: &Row, column: usize) -> Result<Epoch, Broken> {
     let text = row.text(column)?;
     Epoch::parse(text).ok_or_else(|| Broken(format!("not an epoch: {text}")))

@@ -62,7 +62,7 @@ impl Simulation {
     }
 
     fn run(mut self) {
-        for _ in 0..self.random.u32(20..80) {
+        for _ in 0..self.random.u32(10..60) {
             match self.random.u8(..32) {
                 0 => self.sleep(),
                 1 => self.die(),

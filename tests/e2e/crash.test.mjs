@@ -43,7 +43,10 @@ for (const queue of [true, false]) {
       const begun = Date.now();
       const [ana, bob] = [await at.person('ana', room, { query: since }), await at.person('bob', room)];
       assert.equal(ana.joined.recovered, true);
-      assert.deepEqual(ana.joined.missed.map((e) => [e.type, e.body.state]), [['job', 'running']]);
+      // The lease may end before or after the return: the log says so either way.
+      const missed = ana.joined.missed.map((e) => [e.type, e.body.state]);
+      assert.ok(missed.length > 0);
+      assert.deepEqual(missed, [['job', 'running'], ['job', 'retrying']].slice(0, missed.length));
       for (const writing of ana.joined.answers) assert.ok('these words are lost'.startsWith(writing.text), writing.text);
       const said = await answer(ana, job);
       assert.ok(Date.now() - begun < LEASE_MS + 10_000, 'within lease and back-off');

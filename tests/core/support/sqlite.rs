@@ -2,6 +2,7 @@
 //! statement that begins or ends a transaction, no integer beyond 2^53.
 
 use std::cell::Cell;
+use std::sync::Once;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -13,6 +14,8 @@ pub struct Sqlite {
     pub statements: Cell<u64>,
     /// Counts down to a statement that goes wrong, and how.
     pub fault: Cell<Option<(u64, Fault)>>,
+    /// Whatever statement is given this text goes wrong, every time.
+    pub poison: Cell<Option<(&'static str, Fault)>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +26,17 @@ pub enum Fault {
 
 impl Sqlite {
     pub fn new() -> Self {
+        CONFIGURED.call_once(|| {
+            // SAFETY: nothing of SQLite runs yet: every connection of the tests is opened here.
+            let set = unsafe {
+                // Its count of bytes is behind a lock that all threads would wait for.
+                rusqlite::ffi::sqlite3_config(rusqlite::ffi::SQLITE_CONFIG_MEMSTATUS, 0)
+            };
+            assert_eq!(set, rusqlite::ffi::SQLITE_OK);
+        });
         let connection = Connection::open_in_memory().expect("SQLite opens in memory");
         connection.set_prepared_statement_cache_capacity(256);
-        Self { connection, statements: Cell::new(0), fault: Cell::new(None) }
+        Self { connection, statements: Cell::new(0), fault: Cell::new(None), poison: Cell::new(None) }
     }
 
     /// A transaction as the edge has one: rolled back when the closure fails, or when the world
@@ -35,11 +46,39 @@ impl Sqlite {
         dies: bool,
         run: &mut dyn FnMut() -> Result<(), Broken>,
     ) -> Result<(), Broken> {
-        self.connection.execute_batch("SAVEPOINT turn").expect("a savepoint");
+        self.control("SAVEPOINT turn");
         let result = run();
-        let undo = if result.is_err() || dies { "ROLLBACK TO turn; RELEASE turn" } else { "RELEASE turn" };
-        self.connection.execute_batch(undo).expect("the savepoint ends");
+        if result.is_err() || dies {
+            self.control("ROLLBACK TO turn");
+        }
+        self.control("RELEASE turn");
         result
+    }
+
+    /// As the test asked for.
+    fn go_wrong(&self, params: &[Value]) -> Result<(), Broken> {
+        let poisoned = |text: &str| {
+            params.iter().any(|value| matches!(value, Value::Text(held) if held.contains(text)))
+        };
+        let fault = match (self.fault.get(), self.poison.get()) {
+            (Some((0, fault)), _) => {
+                self.fault.set(None);
+                fault
+            }
+            (_, Some((text, fault))) if poisoned(text) => fault,
+            (Some((left, fault)), _) => {
+                self.fault.set(Some((left - 1, fault)));
+                return Ok(());
+            }
+            (None, _) => return Ok(()),
+        };
+        assert!(fault == Fault::Fails, "a panic, as the test asked for");
+        Err(Broken("a failure, as the test asked for".to_owned()))
+    }
+
+    fn control(&self, statement: &str) {
+        let mut prepared = self.connection.prepare_cached(statement).expect("it prepares");
+        prepared.execute([]).expect("a savepoint begins and ends");
     }
 
     /// `deleteAll`.
@@ -57,19 +96,13 @@ impl Sqlite {
 impl Sql for Sqlite {
     fn run(&self, statement: &str, params: &[Value]) -> Result<Vec<Row>, Broken> {
         for word in ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "PRAGMA"] {
-            assert!(!statement.trim_start().to_uppercase().starts_with(word), "{statement}");
+            let begins = statement.trim_start().get(..word.len());
+            let begins = begins.is_some_and(|begins| begins.eq_ignore_ascii_case(word));
+            assert!(!begins, "{statement}");
         }
         assert!(params.len() <= 100, "the object's SQLite binds at most 100 parameters");
         self.statements.set(self.statements.get() + 1);
-        match self.fault.get() {
-            Some((0, fault)) => {
-                self.fault.set(None);
-                assert!(fault == Fault::Fails, "a panic, as the test asked for");
-                return Err(Broken("a failure, as the test asked for".to_owned()));
-            }
-            Some((left, fault)) => self.fault.set(Some((left - 1, fault))),
-            None => {}
-        }
+        self.go_wrong(params)?;
         let broken = |error: rusqlite::Error| Broken(format!("{error}: {statement}"));
         let mut prepared = self.connection.prepare_cached(statement).map_err(broken)?;
         for (index, value) in params.iter().enumerate() {
@@ -85,6 +118,8 @@ impl Sql for Sqlite {
         Ok(found)
     }
 }
+
+static CONFIGURED: Once = Once::new();
 
 fn bind(
     statement: &mut rusqlite::CachedStatement<'_>,

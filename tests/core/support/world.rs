@@ -141,6 +141,24 @@ impl World {
         self.connect_as(grant(user), join)
     }
 
+    /// An upgrade and, in the same turn, messages over HTTP that nobody waits for.
+    pub fn connect_with(&mut self, user: &str, bodies: &[&str]) -> ConnId {
+        self.conns += 1;
+        let (conn, waiter) = (ConnId(self.conns), self.waiter());
+        let join = Join::default();
+        let entering = Entering { conn, grant: grant(user), protocol: Protocol::Native, join };
+        let entering = Box::new(entering);
+        let mut inputs = vec![Input::Home(home::Input::Connect { waiter, entering })];
+        for body in bodies {
+            let op = format!(r#"{{"publish":{{"type":"message","body":"{body}","ephemeral":false,"echo":true}}}}"#);
+            let op = serde_json::from_str(&op).unwrap();
+            let (waiter, call) = (self.waiter(), Box::new(self.calling("http", body, op)));
+            inputs.push(Input::Call { waiter, call });
+        }
+        self.tick(inputs);
+        conn
+    }
+
     pub fn connect_as(&mut self, grant: Grant, join: Join) -> Got<Result<ConnId, Rejected>> {
         self.conns += 1;
         let conn = ConnId(self.conns);
@@ -185,6 +203,18 @@ impl World {
         self.sockets.remove(&conn);
     }
 
+    /// The same, and in the same turn a call that nobody waits for.
+    pub fn close_with(&mut self, conn: ConnId, code: u16, request: &str, op: Op) {
+        let waiter = self.waiter();
+        let call = Box::new(self.calling("http", request, op));
+        if let Some(socket) = self.sockets.get_mut(&conn) {
+            socket.open = false;
+        }
+        let closed = Input::Home(home::Input::Closed { conn, code });
+        self.tick(vec![closed, Input::Call { waiter, call }]);
+        self.sockets.remove(&conn);
+    }
+
     /// The socket is gone and nobody was told.
     pub fn vanish(&mut self, conn: ConnId) {
         self.sockets.remove(&conn);
@@ -192,15 +222,19 @@ impl World {
 
     pub fn call(&mut self, user: &str, request: &str, op: Op) -> Got<Answer> {
         let waiter = self.waiter();
-        let call = Box::new(Call {
+        let call = Box::new(self.calling(user, request, op));
+        let effects = self.tick(vec![Input::Call { waiter, call }])?;
+        answer(effects, waiter)
+    }
+
+    fn calling(&self, user: &str, request: &str, op: Op) -> Call {
+        Call {
             v: VERSION,
             room: self.setting.room.clone(),
             grant: grant(user),
             request: request.to_owned(),
             op,
-        });
-        let effects = self.tick(vec![Input::Call { waiter, call }])?;
-        answer(effects, waiter)
+        }
     }
 
     pub fn ask(&mut self, user: &str, op: Op) -> Got<Result<Reply, Rejected>> {
@@ -223,8 +257,9 @@ impl World {
             self.now = self.now.max(at);
             self.alarm = None;
             self.armed = Alarm::Off;
-            let sockets = self.listed();
-            if self.tick(vec![Input::Alarm { sockets }]).is_none() {
+            let sockets = listed(&self.sockets);
+            let waiter = self.waiter();
+            if self.tick(vec![Input::Alarm { waiter, sockets }]).is_none() {
                 // An alarm whose run died is repeated by the runtime.
                 self.now = self.now.plus(Millis(2000));
                 self.alarm = Some(self.now);
@@ -257,17 +292,30 @@ impl World {
         self.sockets.get(&conn)?.closed.clone()
     }
 
+    /// One turn by itself: what it leaves to be done is not.
+    pub fn turn(&mut self, inputs: &[Input]) -> Effects {
+        let Self { sql, setting, random, object, now, sockets, .. } = self;
+        let (effects, failures) = turn::run(object, *now, inputs, &mut Surroundings {
+            setting,
+            sql,
+            random,
+            sockets: &|| listed(sockets),
+            transaction: &mut |run| sql.transaction(false, run),
+        });
+        assert_eq!(failures, []);
+        effects
+    }
+
     /// One turn. `None` when the object died in it.
     pub fn tick(&mut self, inputs: Vec<Input>) -> Got<Effects> {
         self.ticks += 1;
         let death = std::mem::replace(&mut self.death, Death::None);
-        let listed = self.listed();
-        let Self { sql, setting, random, object, now, .. } = self;
+        let Self { sql, setting, random, object, now, sockets, .. } = self;
         let (effects, failures) = turn::run(object, *now, &inputs, &mut Surroundings {
             setting,
             sql,
             random,
-            sockets: &|| listed.clone(),
+            sockets: &|| listed(sockets),
             transaction: &mut |run| sql.transaction(death == Death::BeforeCommit, run),
         });
         assert!(self.may_fail || failures.is_empty(), "{failures:?}");
@@ -309,7 +357,7 @@ impl World {
         self.arm(effects);
         if effects.forget {
             self.sql.clear();
-            self.object = None;
+            self.hibernate();
             self.alarm = None;
             self.armed = Alarm::Off;
             self.forgotten += 1;
@@ -340,20 +388,20 @@ impl World {
         }
     }
 
-    pub fn listed(&self) -> Vec<Listed> {
-        let listed = self.sockets.iter().map(|(conn, socket)| Listed {
-            conn: *conn,
-            attachment: socket.attachment.clone(),
-            open: socket.open,
-            pinged_at: socket.pinged_at,
-        });
-        listed.collect()
-    }
-
     fn waiter(&mut self) -> WaiterNo {
         self.waiters += 1;
         WaiterNo(self.waiters)
     }
+}
+
+fn listed(sockets: &BTreeMap<ConnId, Socket>) -> Vec<Listed> {
+    let listed = sockets.iter().map(|(conn, socket)| Listed {
+        conn: *conn,
+        attachment: socket.attachment.clone(),
+        open: socket.open,
+        pinged_at: socket.pinged_at,
+    });
+    listed.collect()
 }
 
 fn answer(effects: Effects, waiter: WaiterNo) -> Got<Answer> {
