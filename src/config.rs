@@ -8,7 +8,7 @@ mod read;
 use std::fmt;
 
 use crate::id::RoomName;
-use crate::limits::{BACKOFF_MAX, PAGE_MAX_BYTES, PROMPT_MAX_BYTES};
+use crate::limits::{BACKOFF_MAX, PAGE_MAX_BYTES, PROMPT_MAX_BYTES, SOCKETS_MAX};
 use crate::time::Millis;
 use read::{Read, Variables, is_base_url, wrong};
 
@@ -297,8 +297,6 @@ impl std::error::Error for WrongVariable {}
 
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
-/// The platform's bound of hibernating sockets in one object.
-const SOCKETS_MAX: usize = 32_768;
 const FLAGS: [(&str, bool); 4] = [("true", true), ("false", false), ("1", true), ("0", false)];
 const LOG_LEVELS: [(&str, LogLevel); 4] = [
     ("debug", LogLevel::Debug),

@@ -3,26 +3,14 @@
 //!
 //! A number here stays below 2^53: it passes through JSON and through JavaScript.
 
-use std::borrow::Borrow;
+use std::borrow::Cow;
 use std::fmt;
-use std::rc::Rc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{Code, Rejected};
-use crate::limits::{NAME_MAX_CHARS, USER_MAX_CHARS};
+pub use name::{EventType, RESERVED_TYPES, RoomName, UserId};
 
-/// A name of 1 to 128 characters of `A-Z a-z 0-9 _ - . : @ | + =`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomName(Rc<str>);
-
-/// As a room's name, up to 255 characters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(Rc<str>);
-
-/// The `type` of an envelope that a publisher chose: a name, and none of the service's own words.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventType(Rc<str>);
+mod name;
 
 /// One connection, for as long as its socket lives. 64 random bits, 16 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,47 +51,6 @@ pub enum MessageId {
     Ephemeral { boot: u64, n: u64 },
     /// `{epoch}-{seq}`.
     Logged { epoch: Epoch, seq: Seq },
-}
-
-impl RoomName {
-    pub fn parse(name: &str) -> Result<Self, Rejected> {
-        parse_name(name, NAME_MAX_CHARS, "a room's name").map(Self)
-    }
-}
-
-impl UserId {
-    pub fn parse(name: &str) -> Result<Self, Rejected> {
-        parse_name(name, USER_MAX_CHARS, "a user's id").map(Self)
-    }
-
-    /// The author of answers. No token may claim it.
-    pub fn ai() -> Self {
-        Self(Rc::from("ai"))
-    }
-}
-
-impl EventType {
-    /// A type of a publisher's own.
-    ///
-    /// # Errors
-    /// `invalid_name` for what is no name or is a word of the service's (`message` is allowed:
-    /// it is what a broadcast without a type has).
-    pub fn parse(name: &str) -> Result<Self, Rejected> {
-        if name != MESSAGE && RESERVED_TYPES.contains(&name) {
-            let detail = format!("`{name}` is a word of the service; choose another type");
-            return Err(Rejected::new(Code::InvalidName, detail));
-        }
-        parse_name(name, NAME_MAX_CHARS, "an event's type").map(Self)
-    }
-
-    /// One of the service's own words, or one read back from the log.
-    pub fn known(word: &str) -> Self {
-        Self(Rc::from(word))
-    }
-
-    pub fn message() -> Self {
-        Self::known(MESSAGE)
-    }
 }
 
 impl JobId {
@@ -188,17 +135,6 @@ impl fmt::Display for MessageId {
     }
 }
 
-fn parse_name(name: &str, max_chars: usize, what: &str) -> Result<Rc<str>, Rejected> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-.:@|+=".contains(&b);
-    if name.is_empty() || name.len() > max_chars || !name.bytes().all(allowed) {
-        let detail = format!(
-            "{what} has 1 to {max_chars} characters of A-Z a-z 0-9 _ - . : @ | + = (percent-encoded in paths)"
-        );
-        return Err(Rejected::new(Code::InvalidName, detail));
-    }
-    Ok(Rc::from(name))
-}
-
 fn parse_hex(text: &str, digits: usize) -> Option<u64> {
     let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     (text.len() == digits && text.bytes().all(lower)).then(|| u64::from_str_radix(text, 16).ok())?
@@ -216,146 +152,66 @@ pub fn parse_number(text: &str) -> Option<u64> {
 /// The largest whole number JavaScript holds exactly.
 pub const NUMBER_MAX: u64 = (1 << 53) - 1;
 
-const MESSAGE: &str = "message";
-
-/// Types of the service's own, which no publisher may use. Source: `interface.md`, the table of
-/// service-to-client types and the sentence above it.
-pub const RESERVED_TYPES: [&str; 29] = [
-    "answer_delta",
-    "closing",
-    "connect",
-    "connect_error",
-    "connected",
-    "disconnect",
-    "disconnecting",
-    "echo",
-    "error",
-    "expiring",
-    "file",
-    "gap",
-    "job",
-    "members",
-    "message",
-    "message_queued",
-    "newListener",
-    "pong",
-    "presence_status_changed",
-    "receipt",
-    "removeListener",
-    "removed",
-    "reply",
-    "skip",
-    "task_progress",
-    "user_joined",
-    "user_left",
-    "user_updated",
-    "ping",
-];
-
-/// Text in, text out: the serde form of everything here that is not a plain number.
-macro_rules! as_text {
-    ($type:ty, $parse:expr) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                let parse: fn(&str) -> Option<$type> = $parse;
-                parse(&text).ok_or_else(|| {
-                    serde::de::Error::custom(concat!("not a valid ", stringify!($type)))
-                })
-            }
-        }
-    };
+/// Text on the wire, read by the type's own rule.
+fn read_text<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    parse: fn(&str) -> Option<T>,
+) -> Result<T, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    parse(&text).ok_or_else(|| serde::de::Error::custom("not a valid name or id"))
 }
 
-/// A name reads as the text it is.
-macro_rules! as_name {
-    ($type:ty) => {
-        impl std::ops::Deref for $type {
-            type Target = str;
-
-            fn deref(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl Borrow<str> for $type {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
+impl Serialize for ConnId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
-as_name!(EventType);
-as_name!(RoomName);
-as_name!(UserId);
-as_text!(ConnId, ConnId::parse);
-as_text!(Epoch, Epoch::parse);
-as_text!(EventType, |text| Some(EventType::known(text)));
-as_text!(JobId, JobId::parse);
-as_text!(MessageId, MessageId::parse);
-as_text!(RoomName, |text| RoomName::parse(text).ok());
-as_text!(UserId, |text| UserId::parse(text).ok());
+impl<'de> Deserialize<'de> for ConnId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_text(deserializer, ConnId::parse)
+    }
+}
+
+impl Serialize for Epoch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Epoch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_text(deserializer, Epoch::parse)
+    }
+}
+
+impl Serialize for JobId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for JobId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_text(deserializer, JobId::parse)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_text(deserializer, MessageId::parse)
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_keep_to_their_alphabet_and_length() {
-        for good in [
-            "a",
-            "orders:42",
-            "user_ana@example.com",
-            "A.b-c|d+e=f",
-            &"x".repeat(128),
-        ] {
-            assert_eq!(&*RoomName::parse(good).unwrap(), good);
-        }
-        for bad in [
-            "",
-            " ",
-            "a b",
-            "~lobby",
-            "a/b",
-            "ñ",
-            "a\n",
-            &"x".repeat(129),
-        ] {
-            assert_eq!(
-                RoomName::parse(bad).unwrap_err().code,
-                Code::InvalidName,
-                "{bad:?}"
-            );
-        }
-        assert!(UserId::parse(&"x".repeat(255)).is_ok());
-        assert!(UserId::parse(&"x".repeat(256)).is_err());
-    }
-
-    #[test]
-    fn a_publisher_may_not_borrow_a_word_of_the_service() {
-        assert!(EventType::parse("message").is_ok());
-        assert!(EventType::parse("order_placed").is_ok());
-        for word in RESERVED_TYPES.into_iter().filter(|word| *word != "message") {
-            assert_eq!(
-                EventType::parse(word).unwrap_err().code,
-                Code::InvalidName,
-                "{word}"
-            );
-        }
-    }
 
     #[test]
     fn ids_read_back_what_they_write() {

@@ -3,7 +3,7 @@
 //! Bytes come in at the edge, a codec turns them into one vocabulary, synchronous machines decide
 //! in one transaction per tick, and effects go out again. `ARCHITECTURE.md` is the map.
 //!
-//! - leaf files: [`config`] [`error`] [`grant`] [`id`] [`limits`] [`random`] [`sql`] [`time`]
+//! - leaf files: [`config`] [`error`] [`field`] [`grant`] [`id`] [`limits`] [`random`] [`sql`] [`time`]
 //! - the vocabulary of clients, [`message`], and the seam between home and room, [`link`]
 //! - the machines: [`home`] (connections), [`room`] (people and messages), [`queue`] (jobs)
 //! - [`auth`] (who calls), [`ai`] (providers), [`wire`] (protocols), [`http`] (routes)
@@ -16,6 +16,7 @@ pub mod auth;
 pub mod config;
 pub mod edge;
 pub mod error;
+pub mod field;
 pub mod grant;
 pub mod home;
 pub mod http;

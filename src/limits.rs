@@ -22,10 +22,22 @@ pub const STATUS_MAX_BYTES: usize = 32;
 pub const STATUS_TEXT_MAX_BYTES: usize = 256;
 /// Persons a publication may exclude.
 pub const EXCLUDE_MAX: usize = 100;
+/// Parameters of a query, and types that one history query may name.
+pub const PARAMETERS_MAX: usize = 64;
+pub const TYPES_MAX: usize = 32;
 /// Messages in one incoming array.
 pub const FRAME_BATCH_MAX: usize = 256;
 /// A token, wherever it stands.
 pub const TOKEN_MAX_BYTES: usize = 8192;
+/// Roles and patterns of rooms of one token.
+pub const ROLES_MAX: usize = 32;
+pub const PATTERNS_MAX: usize = 100;
+/// Keys of each sort that a configuration may hold, and the shortest shared secret.
+pub const KEYS_MAX: usize = 16;
+pub const SECRET_MIN_BYTES: usize = 16;
+/// What a guest keeps to be the same person again.
+pub const GUEST_KEY_MIN_CHARS: usize = 16;
+pub const GUEST_KEY_MAX_CHARS: usize = 64;
 /// A prompt of an AI job.
 pub const PROMPT_MAX_BYTES: usize = 32 * 1024;
 /// A body over HTTP beyond `MAX_MESSAGE_BYTES`: room for the fields around it.
@@ -54,6 +66,7 @@ pub const SWEEP_EVERY: Millis = Millis::MINUTE;
 /// Grace for people whose home lost their sockets.
 pub const LOST_GRACE: Millis = Millis(30_000);
 /// `heartbeat {every_ms}`, and the TTL it gives: two and a half times that.
+pub const HEARTBEAT_MIN: Millis = Millis::SECOND;
 pub const HEARTBEAT_MAX: Millis = Millis(90_000);
 /// `expiring` is told this long before the token ends.
 pub const EXPIRING_BEFORE: Millis = Millis(60_000);
@@ -61,6 +74,8 @@ pub const EXPIRING_BEFORE: Millis = Millis(60_000);
 pub const CURSOR_EVERY: Millis = Millis::SECOND;
 /// How long a key of an idempotent publish is kept.
 pub const IDEMPOTENCY_TTL: Millis = Millis(24 * 60 * 60 * 1000);
+/// A repeated call is known among so many of the log's last entries.
+pub const DOUBLES_WINDOW: u64 = 1000;
 /// Rows that lazy deletion takes in one tick.
 pub const SWEEP_ROWS: u64 = 1000;
 
@@ -72,6 +87,11 @@ pub const RATE_STRIKES_MAX: u32 = 1000;
 pub const ATTACHMENT_MAX_BYTES: usize = 4096;
 /// A home's position in one room, in an attachment: number of the room, epoch, seq, rev.
 pub const POSITION_MAX_BYTES: usize = 24;
+/// Statements kept as JavaScript strings: more than the core has; those made for a list of types
+/// may be many.
+pub const STATEMENTS_KEPT: usize = 256;
+/// Sockets of one object, as the platform has it; configuration goes no higher.
+pub const SOCKETS_MAX: usize = 32_768;
 /// Rooms of one connection (`MAX_ROOMS_PER_CONNECTION` goes no higher).
 pub const ROOMS_MAX: usize = 100;
 /// Patterns, name and meta of a connection, together, in its row.
@@ -79,6 +99,22 @@ pub const CONNECTION_ROW_MAX_BYTES: usize = 2048;
 
 /// Jobs waiting or running in one room.
 pub const JOBS_WAITING_MAX: u64 = 1000;
+/// Jobs of one list.
+pub const JOBS_SHOWN: usize = 100;
+/// Attempts of one job, and the longest it may be put off: what lies beyond is a mistake.
+pub const ATTEMPTS_MAX: u32 = 25;
+pub const JOB_DELAY_MAX: Millis = Millis(30 * 24 * 60 * 60 * 1000);
+/// Why an attempt failed, as it is kept.
+pub const JOB_ERROR_MAX_BYTES: usize = 1024;
+/// All guests of a room may ask this many times what each may.
+pub const GUESTS_TOGETHER: u64 = 10;
+/// A provider's `Retry-After` is honoured up to here.
+pub const RETRY_AFTER_MAX: Millis = Millis(60 * 60 * 1000);
+/// The name of a model.
+pub const MODEL_MAX_CHARS: usize = 128;
+/// One event of a provider's stream, and the body of a provider's refusal.
+pub const SSE_EVENT_MAX_BYTES: usize = 1 << 20;
+pub const ERROR_BODY_MAX_BYTES: usize = 64 * 1024;
 /// An answer; what a provider says beyond is cut.
 pub const ANSWER_MAX_BYTES: usize = 256 * 1024;
 /// The room's messages a provider is given.

@@ -84,7 +84,7 @@ pub enum Start {
 /// What to do with the body, told from status and headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
-    /// Read at most [`ERROR_BODY_MAX`] of the body and give it to [`Run::fail_body`].
+    /// Read at most [`crate::limits::ERROR_BODY_MAX_BYTES`] of the body and give it to [`Run::fail_body`].
     ReadError,
     /// Give the body to [`Run::eat`], piece by piece.
     Stream,
@@ -293,8 +293,6 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-/// Of a body that is no answer, this much is read.
-pub const ERROR_BODY_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

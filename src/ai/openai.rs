@@ -9,9 +9,9 @@
 
 use super::completion::Chunk;
 use super::request::{key, request};
-use super::sse::{EVENT_MAX_BYTES, Event, Parser};
+use super::sse::{Event, Parser};
 use super::{Answer, Failure, Head, HttpRequest, OpenAi, Question};
-use crate::limits::ANSWER_MAX_BYTES;
+use crate::limits::{ANSWER_MAX_BYTES, SSE_EVENT_MAX_BYTES};
 
 /// One request and its response.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Exchange {
         let mut events = Vec::new();
         let eaten = match self.body_for(chunk) {
             (Body::Events(parser), chunk) => parser.eat(chunk, &mut events).is_ok(),
-            (Body::Whole(bytes), chunk) if bytes.len() + chunk.len() <= EVENT_MAX_BYTES => {
+            (Body::Whole(bytes), chunk) if bytes.len() + chunk.len() <= SSE_EVENT_MAX_BYTES => {
                 bytes.extend_from_slice(chunk);
                 true
             }

@@ -7,6 +7,8 @@
 //! when it is whole, so no code point is split); a line and an event are bounded; bad UTF-8 is
 //! replaced, never refused.
 
+use crate::limits::SSE_EVENT_MAX_BYTES;
+
 /// One event, with the lines of its data joined by `\n`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -15,7 +17,7 @@ pub struct Event {
     pub data: String,
 }
 
-/// A line or an event grew beyond [`EVENT_MAX_BYTES`]. The parser is of no more use.
+/// A line or an event grew beyond [`SSE_EVENT_MAX_BYTES`]. The parser is of no more use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
@@ -66,7 +68,7 @@ impl Parser {
 
     fn hold(&mut self, part: &[u8]) -> Result<(), TooLong> {
         let held = self.line.len() + self.data.as_ref().map_or(0, String::len);
-        if held + part.len() > EVENT_MAX_BYTES {
+        if held + part.len() > SSE_EVENT_MAX_BYTES {
             return Err(TooLong);
         }
         self.line.extend_from_slice(part);
@@ -97,7 +99,7 @@ impl Parser {
             "event" => value.clone_into(&mut self.kind),
             "data" => match &mut self.data {
                 None => self.data = Some(value.to_owned()),
-                Some(data) if data.len() + value.len() < EVENT_MAX_BYTES => {
+                Some(data) if data.len() + value.len() < SSE_EVENT_MAX_BYTES => {
                     data.push('\n');
                     data.push_str(value);
                 }
@@ -116,8 +118,6 @@ impl Parser {
     }
 }
 
-/// A line, and the data of an event; far above any delta, far below the memory of an isolate.
-pub const EVENT_MAX_BYTES: usize = 1 << 20;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 #[cfg(test)]
@@ -220,7 +220,7 @@ mod tests {
     fn bounded() {
         let mut parser = Parser::default();
         let mut events = Vec::new();
-        let part = vec![b'x'; EVENT_MAX_BYTES / 2];
+        let part = vec![b'x'; SSE_EVENT_MAX_BYTES / 2];
         assert_eq!(parser.eat(b"data: first\n\n:", &mut events), Ok(()));
         assert_eq!(parser.eat(&part, &mut events), Ok(()));
         assert_eq!(parser.eat(&part, &mut events), Err(TooLong));
@@ -235,7 +235,7 @@ mod tests {
         let mut parser = Parser::default();
         let bad = [
             b"data: ".as_slice(),
-            &vec![0xFF; EVENT_MAX_BYTES / 3 - 100],
+            &vec![0xFF; SSE_EVENT_MAX_BYTES / 3 - 100],
             b"\n",
         ]
         .concat();

@@ -8,7 +8,7 @@ use crate::config::AuthConfig;
 use crate::error::{Code, Rejected};
 use crate::grant::{Grant, Pattern, Scopes};
 use crate::id::UserId;
-use crate::limits::{CONNECTION_ROW_MAX_BYTES, NAME_MAX_CHARS};
+use crate::limits::{CONNECTION_ROW_MAX_BYTES, NAME_MAX_CHARS, PATTERNS_MAX, ROLES_MAX};
 use crate::time::Timestamp;
 
 /// `expires_at` of the grant is `exp` and the leeway.
@@ -181,7 +181,5 @@ fn wrong<T>(detail: &str) -> Result<T, Rejected> {
 
 /// Who carries it came without a token (`guest.rs`).
 pub(super) const GUEST_PREFIX: &str = "guest:";
-const ROLES_MAX: usize = 32;
-const PATTERNS_MAX: usize = 100;
 /// The last second of the year 9999. What lies beyond was meant in milliseconds.
 const SECONDS_MAX: f64 = 253_402_300_799.0;

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::claims::GUEST_PREFIX;
 use super::shown_name;
+use crate::limits::{GUEST_KEY_MAX_CHARS, GUEST_KEY_MIN_CHARS};
 use crate::error::{Code, Rejected};
 use crate::grant::{Grant, Pattern, Scope, Scopes};
 use crate::id::{RoomName, UserId};
@@ -23,8 +24,8 @@ pub fn guest(
     random: u64,
 ) -> Result<Grant, Rejected> {
     let id = match guest {
-        Some(key) if !(KEY_MIN_CHARS..=KEY_MAX_CHARS).contains(&key.chars().count()) => {
-            let detail = format!("`guest` has {KEY_MIN_CHARS} to {KEY_MAX_CHARS} characters");
+        Some(key) if !(GUEST_KEY_MIN_CHARS..=GUEST_KEY_MAX_CHARS).contains(&key.chars().count()) => {
+            let detail = format!("`guest` has {GUEST_KEY_MIN_CHARS} to {GUEST_KEY_MAX_CHARS} characters");
             return Err(Rejected::new(Code::InvalidPayload, detail));
         }
         Some(key) => digest(room, key),
@@ -57,8 +58,6 @@ fn digest(room: &RoomName, key: &str) -> u64 {
         .fold(0, |id, byte| id << 8 | u64::from(*byte))
 }
 
-const KEY_MIN_CHARS: usize = 16;
-const KEY_MAX_CHARS: usize = 64;
 const SCOPES: [Scope; 5] = [
     Scope::JobsRead,
     Scope::JobsWrite,

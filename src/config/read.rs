@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::{Algorithm, Origins, WrongVariable};
 use crate::grant::Scope;
 use crate::id::RoomName;
-use crate::limits::{HEARTBEAT_MAX, NAME_MAX_CHARS, ROOMS_MAX};
+use crate::limits::{HEARTBEAT_MAX, KEYS_MAX, NAME_MAX_CHARS, ROOMS_MAX, SECRET_MIN_BYTES};
 use crate::time::Millis;
 
 pub(super) type Name = &'static str;
@@ -232,10 +232,6 @@ pub(super) fn is_base_url(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) && text.bytes().all(plain)
 }
 
-/// Secrets, and public keys; each may be tried for one token.
-const KEYS_MAX: usize = 16;
-/// Half of what RFC 7518 §3.2 asks of an HS256 key: less can be guessed offline from one token.
-const SECRET_MIN_BYTES: usize = 16;
 const DEFAULT_SCOPE: &str = "rooms:join rooms:publish rooms:history users:send jobs:read \
                              jobs:write presence:read files:write";
 const DEFAULT_ROLE_ROOMS: &str = concat!(

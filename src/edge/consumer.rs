@@ -14,6 +14,7 @@ use crate::ai::{self, Failure, HttpRequest, OpenAi, Provider, Question, Run, Sta
 use crate::config::{AiConfig, AiProvider};
 use crate::error::Broken;
 use crate::id::{JobId, RoomName};
+use crate::limits::ERROR_BODY_MAX_BYTES;
 use crate::link::VERSION;
 use crate::queue::Token;
 use crate::time::{Millis, Timestamp};
@@ -141,7 +142,7 @@ impl Work {
             let mut body = Vec::new();
             while let Some(chunk) = self.next(&mut response, until).await? {
                 body.extend(chunk);
-                if body.len() >= ai::ERROR_BODY_MAX {
+                if body.len() >= ERROR_BODY_MAX_BYTES {
                     break;
                 }
             }

@@ -3,6 +3,7 @@
 //! simulation runs it; everything else is the only code that touches Workers.
 
 pub mod alarm;
+mod exchange;
 pub mod object;
 pub mod stub;
 pub mod turn;

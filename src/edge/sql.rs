@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use js_sys::{Array, ArrayBuffer, JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 
+use crate::limits::STATEMENTS_KEPT;
 use crate::error::Broken;
 use crate::id::NUMBER_MAX;
 use crate::sql::{Row, Sql, Value};
@@ -96,5 +97,3 @@ fn from_js(value: JsValue) -> Result<Value, Broken> {
     }
 }
 
-/// More than the core has; statements made for a list of types may be many.
-const STATEMENTS_KEPT: usize = 256;

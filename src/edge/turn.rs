@@ -12,10 +12,10 @@ use crate::error::{Broken, Code, Rejected};
 use crate::home::{self, Frame, Listed};
 use crate::id::ConnId;
 use crate::limits::SWEEP_EVERY;
+use crate::message::Request;
 use crate::random::Random;
 use crate::sql::Sql;
 use crate::time::Timestamp;
-use crate::message::Request;
 use crate::wire::{self, Incoming, Protocol};
 
 use super::object::{Effects, Input, Object, Reason, Setting};
@@ -131,7 +131,13 @@ fn attempt(
     reasons: &[Reason],
     around: &mut Surroundings<'_>,
 ) -> Result<Effects, Broken> {
-    let Surroundings { setting, sql, random, sockets, transaction } = around;
+    let Surroundings {
+        setting,
+        sql,
+        random,
+        sockets,
+        transaction,
+    } = around;
     let mut object = slot.take();
     let mut effects = None;
     transaction(&mut || {
@@ -156,12 +162,18 @@ fn attempt(
 /// Who waits for this input is told that it went wrong on our side.
 fn refused(input: &Input, now: Timestamp) -> Effects {
     let mut effects = Effects::default();
-    let internal = Rejected::new(Code::Internal, "this failed on our side; it was rolled back");
+    let internal = Rejected::new(
+        Code::Internal,
+        "this failed on our side; it was rolled back",
+    );
     match input {
         Input::Call { waiter, .. }
         | Input::Home(home::Input::Connect { waiter, .. })
         | Input::Worker { waiter, .. } => effects.answers.push((*waiter, Err(internal))),
-        Input::Home(home::Input::Frame { conn, frame: Frame::Text(text) }) => {
+        Input::Home(home::Input::Frame {
+            conn,
+            frame: Frame::Text(text),
+        }) => {
             effects.flush.sends = refuse_frame(*conn, text, &internal, now);
         }
         Input::Alarm { .. } | Input::Home(_) | Input::Sent { .. } => {}
@@ -191,7 +203,8 @@ fn refuse_frame(
 
 fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }
 
 impl Effects {
@@ -213,6 +226,8 @@ impl Effects {
 
 impl std::fmt::Debug for Surroundings<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Surroundings").field("setting", self.setting).finish_non_exhaustive()
+        f.debug_struct("Surroundings")
+            .field("setting", self.setting)
+            .finish_non_exhaustive()
     }
 }

@@ -163,7 +163,7 @@ mod tests {
             .collect();
         assert_eq!(
             hex,
-            "0105000123456789abcdefa11480f8f4db8c3480e0c3c6e733e0d4034d0100ffffffffffff3fac0209"
+            "0105010123456789abcdefa11480d8c1a28c3480909282e733e0d4034d0100ffffffffffff3fac0209"
         );
     }
 

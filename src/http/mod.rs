@@ -8,9 +8,9 @@
 //! Invariant: no input is a 500; what is refused is a [`Refusal`] with a code of `error.rs`.
 
 pub mod about;
+mod body;
 pub mod connect;
 pub mod cors;
-mod field;
 mod op;
 pub mod problem;
 mod query;

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+use crate::limits::PARAMETERS_MAX;
 use crate::error::{Code, Rejected};
 use crate::id::{NUMBER_MAX, Seq, parse_number};
 
@@ -122,4 +123,3 @@ fn invalid(detail: String) -> Rejected {
     Rejected::new(Code::InvalidPayload, detail)
 }
 
-const PARAMETERS_MAX: usize = 64;

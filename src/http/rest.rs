@@ -1,14 +1,12 @@
 //! Bodies and queries of the REST routes into an [`Op`]. Source: `interface.md`, "Paths";
 //! `decisions.md`, "History".
 
-use super::field::{Fields, invalid, required};
+use super::body::Fields;
 use super::{Action, Op, Query, Request};
 use crate::error::{Code, Rejected};
+use crate::field::{invalid, required};
 use crate::id::{EventType, RoomName, UserId};
-use crate::limits::{
-    CLIENT_ID_MAX_BYTES, EXCLUDE_MAX, HTTP_ENVELOPE_BYTES, KEY_MAX_BYTES, MEMBERS_SHOWN,
-    NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX,
-};
+use crate::limits::{ATTEMPTS_MAX, CLIENT_ID_MAX_BYTES, EXCLUDE_MAX, HTTP_ENVELOPE_BYTES, JOB_DELAY_MAX, KEY_MAX_BYTES, MEMBERS_SHOWN, NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX, TYPES_MAX};
 use crate::message::{JobState, Json, NewJob, PageQuery, Publication};
 use crate::time::Millis;
 
@@ -105,7 +103,7 @@ fn new_job(request: &Request<'_>, fields: &Fields<'_>) -> Result<NewJob, Rejecte
     let header = idempotency_key(request)?;
     let delay = fields
         .delay_ms
-        .number("delay_ms", 0..=DELAY_MAX_MS)?
+        .number("delay_ms", 0..=JOB_DELAY_MAX.0 as i64)?
         .unwrap_or_default();
     Ok(NewJob {
         kind,
@@ -119,7 +117,7 @@ fn new_job(request: &Request<'_>, fields: &Fields<'_>) -> Result<NewJob, Rejecte
             .unwrap_or_default(),
         max_attempts: fields
             .max_attempts
-            .number("max_attempts", 1..=ATTEMPTS_MAX)?,
+            .number("max_attempts", 1..=i64::from(ATTEMPTS_MAX))?,
     })
 }
 
@@ -219,8 +217,3 @@ fn not_json(content_type: &str) -> Rejected {
     Rejected::new(Code::UnsupportedMediaType, detail)
 }
 
-/// Types one page of history may be narrowed to.
-const TYPES_MAX: usize = 32;
-/// A job may wait for this long at most: 30 days.
-const DELAY_MAX_MS: i64 = 30 * 24 * 60 * 60 * 1000;
-const ATTEMPTS_MAX: i64 = 25;

@@ -3,13 +3,13 @@
 
 use crate::error::{Broken, Code, Rejected};
 use crate::id::{JobId, Seq};
-use crate::limits::{JOBS_WAITING_MAX, NAME_MAX_CHARS, PROMPT_MAX_BYTES};
+use crate::limits::{ATTEMPTS_MAX, GUESTS_TOGETHER, JOBS_WAITING_MAX, JOB_DELAY_MAX, NAME_MAX_CHARS, PROMPT_MAX_BYTES};
 use crate::link::{Asker, ReplyTo};
 use crate::message::{JobState, Json, NewJob};
 use crate::sql::Sql;
 use crate::time::{Millis, Timestamp};
 
-use super::job::{ATTEMPTS_MAX, Chat, Job, Kind};
+use super::job::{Chat, Job, Kind};
 use super::said::Said;
 use super::turn::Turn;
 use super::{Draft, Effect, News, Queue, refuse, store, unknown};
@@ -164,8 +164,8 @@ impl Queue {
                 "`priority` is -{PRIORITY_MAX} to {PRIORITY_MAX}"
             )));
         }
-        if new.delay > DELAY_MAX {
-            return Err(invalid(format!("`delay_ms` is at most {}", DELAY_MAX.0)));
+        if new.delay > JOB_DELAY_MAX {
+            return Err(invalid(format!("`delay_ms` is at most {}", JOB_DELAY_MAX.0)));
         }
         let max_attempts = new.max_attempts.unwrap_or(self.settings.jobs.max_attempts);
         if !(1..=ATTEMPTS_MAX).contains(&max_attempts) {
@@ -278,7 +278,3 @@ fn new_job(now: Timestamp, id: JobId, prompt_seq: Seq, draft: &Draft) -> Job {
 }
 
 const PRIORITY_MAX: i8 = 100;
-/// A year: what lies beyond is a mistake, and a time stays a number JavaScript holds.
-const DELAY_MAX: Millis = Millis(365 * 24 * 60 * 60 * 1000);
-/// All guests of a room may ask this many times what each may.
-const GUESTS_TOGETHER: u64 = 10;

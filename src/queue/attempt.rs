@@ -3,7 +3,7 @@
 
 use crate::error::Broken;
 use crate::id::JobId;
-use crate::limits::ANSWER_MAX_BYTES;
+use crate::limits::{ANSWER_MAX_BYTES, MODEL_MAX_CHARS, RETRY_AFTER_MAX};
 use crate::link::{ReplyTo, WaiterNo};
 use crate::message::{JobState, Reply};
 use crate::sql::Sql;
@@ -293,7 +293,5 @@ impl News {
     }
 }
 
-const RETRY_AFTER_MAX: Millis = Millis(60 * 60 * 1000);
-const MODEL_MAX_CHARS: usize = 128;
 
 const _: () = assert!(MODEL_MAX_CHARS * 4 < ANSWER_MAX_BYTES);

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{ATTEMPTS_MAX, JOB_ERROR_MAX_BYTES};
 use crate::error::Broken;
 use crate::id::{JobId, RoomName, Seq};
 use crate::link::Asker;
@@ -136,9 +137,9 @@ impl Job {
         Ok(())
     }
 
-    /// Keeps why the present attempt failed, cut to `ERROR_MAX_BYTES`.
+    /// Keeps why the present attempt failed, cut to `JOB_ERROR_MAX_BYTES`.
     pub fn failed(&mut self, now: Timestamp, error: &str) {
-        let end = error.floor_char_boundary(ERROR_MAX_BYTES);
+        let end = error.floor_char_boundary(JOB_ERROR_MAX_BYTES);
         let error = error.get(..end).unwrap_or_default().to_owned();
         self.errors.push(Failure {
             attempt: self.attempt,
@@ -221,10 +222,7 @@ pub const fn may_follow(from: JobState, to: JobState) -> bool {
     }
 }
 
-/// `max_attempts` goes no higher.
-pub const ATTEMPTS_MAX: u32 = 25;
 const TOKEN_RANDOM_BITS: u32 = 48;
-const ERROR_MAX_BYTES: usize = 1024;
 
 // A token passes through JavaScript's numbers.
 const _: () = assert!((ATTEMPTS_MAX as u64) < 1 << (53 - TOKEN_RANDOM_BITS));

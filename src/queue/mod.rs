@@ -34,7 +34,7 @@ use std::cell::Cell;
 
 pub use self::effect::{Claim, Effect, News, Verdict};
 pub use self::input::{Draft, Input, OutboxNo};
-pub use self::job::{ATTEMPTS_MAX, Kind, Token, may_follow};
+pub use self::job::{Kind, Token, may_follow};
 
 use crate::config::JobsConfig;
 use crate::error::{Broken, Code, Rejected};

@@ -2,7 +2,7 @@
 
 use crate::error::Broken;
 use crate::id::JobId;
-use crate::limits::PAGE_MAX_BYTES;
+use crate::limits::{JOBS_SHOWN, PAGE_MAX_BYTES};
 use crate::link::ReplyTo;
 use crate::message::{JobState, Reply, Writing};
 use crate::sql::Sql;
@@ -48,7 +48,7 @@ impl Queue {
         sql: &dyn Sql,
     ) -> Result<Effect, Broken> {
         let found = if self.schema {
-            store::list(sql, state, LIST_MAX)?
+            store::list(sql, state, JOBS_SHOWN)?
         } else {
             Vec::new()
         };
@@ -90,5 +90,3 @@ impl Queue {
     }
 }
 
-/// Jobs in one list.
-const LIST_MAX: usize = 100;

@@ -69,6 +69,12 @@ enum Question<'a> {
     New(&'a str),
 }
 
+impl<'a> Question<'a> {
+    fn of(prompt: &'a str, asked: Option<(Epoch, Seq)>) -> Self {
+        asked.map_or(Self::New(prompt), Self::Asked)
+    }
+}
+
 impl NewJob<'_> {
     fn entry(&self, word: &str, body: Json) -> Entry {
         Entry {
@@ -106,8 +112,7 @@ impl Room {
                     kind,
                     corr: corr.as_ref(),
                 };
-                let question = asked.map_or(Question::New(prompt), Question::Asked);
-                self.accept_job(now, &job, question, sql)
+                self.accept_job(now, &job, Question::of(prompt, *asked), sql)
             }
             Input::JobChanged {
                 job,

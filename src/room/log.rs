@@ -4,7 +4,8 @@
 
 use crate::error::Broken;
 use crate::id::{Epoch, EventType, MessageId, RoomName, Seq, UserId};
-use crate::limits::{PAGE_MAX_BYTES, SWEEP_ROWS};
+use crate::limits::{DOUBLES_WINDOW, PAGE_MAX_BYTES, SWEEP_ROWS};
+use crate::link::{Exclude, Item};
 use crate::message::{Author, Envelope, HistoryPage, Json, PageQuery};
 use crate::sql::{Row, Sql, Value};
 use crate::time::{Millis, Timestamp};
@@ -133,7 +134,7 @@ pub fn page(
     let last = rows
         .iter()
         .take(query.limit)
-        .last()
+        .next_back()
         .map(|row| row.uint(0))
         .transpose()?;
     let reached = if cut {
@@ -153,14 +154,14 @@ pub fn page(
     })
 }
 
-/// The entries after `seq` as they went over the link, with whom each excludes; `None` when they
-/// are more than `limit` or a mebibyte.
+/// The entries after `seq` as they went over the link; `None` when they are more than `limit` or
+/// a mebibyte.
 pub fn after(
     sql: &dyn Sql,
     of: Of<'_>,
     seq: Seq,
     limit: usize,
-) -> Result<Option<Vec<(Envelope, Vec<UserId>)>>, Broken> {
+) -> Result<Option<Vec<Item>>, Broken> {
     let query = PageQuery {
         after: Some(seq),
         before: None,
@@ -175,10 +176,16 @@ pub fn after(
     if rows.len() > limit || bytes > PAGE_MAX_BYTES {
         return Ok(None);
     }
-    rows.iter()
-        .map(|row| Ok((envelope(row, of)?, excluded(row)?)))
-        .collect::<Result<_, _>>()
-        .map(Some)
+    let item = |row: &Row| {
+        Ok(Item {
+            envelope: envelope(row, of)?.into(),
+            exclude: Exclude {
+                users: excluded(row)?,
+                conn: None,
+            },
+        })
+    };
+    rows.iter().map(item).collect::<Result<_, _>>().map(Some)
 }
 
 pub fn extent(sql: &dyn Sql, head: Seq) -> Result<Extent, Broken> {
@@ -317,5 +324,3 @@ fn stored<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Broken> {
 const COLUMNS: &str = "seq, ts, kind, id, author, body, meta, corr, exclude";
 /// What an envelope weighs beside its body and meta, when pages are measured.
 const ENVELOPE_BYTES: usize = 256;
-/// Doubles are known among so many of the last entries.
-const DOUBLES_WINDOW: u64 = 1000;

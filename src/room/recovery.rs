@@ -3,10 +3,12 @@
 //! Source: `architecture.md` "Position", `decisions.md`, "Rows and attachments", X2 of
 //! `features.md`.
 
+use std::rc::Rc;
+
 use crate::error::Broken;
 use crate::id::{Epoch, Seq, UserId};
 use crate::limits::PAGE_MAX;
-use crate::link::{Down, Exclude, Item, Leaving, Position, Present};
+use crate::link::{Down, Item, Leaving, Position, Present};
 use crate::message::{Envelope, Gap, Join, Joined, Json, PageQuery, Presence, Since};
 use crate::sql::Sql;
 use crate::time::Timestamp;
@@ -56,10 +58,8 @@ impl Room {
                 Verdict::Gap { from } => joined.gap = Some(self.gap(&head, from)),
                 Verdict::Whole => match log::after(sql, of, since.seq, PAGE_MAX)? {
                     Some(missed) => {
-                        joined.missed = missed
-                            .into_iter()
-                            .map(|entry| seen_by(user, entry))
-                            .collect();
+                        joined.missed =
+                            missed.into_iter().map(|item| seen_by(user, item)).collect();
                     }
                     None => joined.gap = Some(self.gap(&head, Some(since.seq.next()))),
                 },
@@ -143,10 +143,7 @@ impl Room {
             }
         };
         match missed {
-            Ok(entries) => items.extend(entries.into_iter().map(|(envelope, users)| Item {
-                envelope: envelope.into(),
-                exclude: Exclude { users, conn: None },
-            })),
+            Ok(missed) => items.extend(missed),
             Err(from) => items.push(self.gap_item(now, &head, from)),
         }
         if position.rev != head.rev || position.epoch != head.epoch {
@@ -230,8 +227,9 @@ impl Room {
 }
 
 /// An entry as one person may see it.
-fn seen_by(user: &UserId, (envelope, excluded): (Envelope, Vec<UserId>)) -> Envelope {
-    if !excluded.contains(user) {
+fn seen_by(user: &UserId, item: Item) -> Envelope {
+    let envelope = Rc::unwrap_or_clone(item.envelope);
+    if !item.exclude.users.contains(user) {
         return envelope;
     }
     match (&envelope.room, envelope.seq, envelope.epoch) {

@@ -1,6 +1,12 @@
 //! What the hot paths of the core cost: time, and allocations where they matter. On the host, on
 //! SQLite in memory: the figures compare versions with each other, not with the platform.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what is not as expected ends the run"
+)]
+
 #[path = "../core/support/mod.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod support;
@@ -53,18 +59,28 @@ fn main() {
 
 /// A room with so many people in it.
 fn crowded(members: u64) -> World {
-    let variables =
-        [("RATE_MESSAGES_PER_S", "0"), ("MAX_CONNECTIONS_PER_ROOM", "30000"), ("HISTORY_MAX", "1000")];
+    let variables = [
+        ("RATE_MESSAGES_PER_S", "0"),
+        ("MAX_CONNECTIONS_PER_ROOM", "30000"),
+        ("HISTORY_MAX", "1000"),
+    ];
     let mut world = World::with(1, &variables);
     for n in 0..members {
-        world.connect(&format!("user-{n}"), Join::default()).unwrap().unwrap();
+        world
+            .connect(&format!("user-{n}"), Join::default())
+            .unwrap()
+            .unwrap();
     }
-    world.sockets.values_mut().for_each(|socket| socket.sent.clear());
+    world
+        .sockets
+        .values_mut()
+        .for_each(|socket| socket.sent.clear());
     world
 }
 
 fn broadcast() -> String {
-    let body = json!({"text": "a hundred characters or so of what people say to each other in a room"});
+    let body =
+        json!({"text": "a hundred characters or so of what people say to each other in a room"});
     json!({"type": "broadcast", "id": "1", "payload": {"room": "plaza", "body": body}}).to_string()
 }
 
@@ -76,12 +92,18 @@ fn broadcast_to(bencher: Bencher<'_, '_>, members: u64) {
     let mut turn = move || {
         world.now = world.now.plus(Millis(1));
         let frame = Frame::Text(text.clone());
-        let input = Input::Home(home::Input::Frame { conn: ConnId(1), frame });
+        let input = Input::Home(home::Input::Frame {
+            conn: ConnId(1),
+            frame,
+        });
         world.turn(&[input])
     };
     bencher.counter(ItemsCount::new(members)).bench_local(|| {
         let effects = turn();
-        assert!(effects.flush.sends.len() as u64 > members, "everybody and the reply");
+        assert!(
+            effects.flush.sends.len() as u64 > members,
+            "everybody and the reply"
+        );
         effects
     });
 }
@@ -120,13 +142,28 @@ fn new_job() -> Op {
     serde_json::from_str(&new.to_string()).unwrap()
 }
 
+/// A room in which something was asked before, so that its tables are there.
+fn asked_before() -> World {
+    let mut world = crowded(10);
+    let Some(Ok(Reply::Job(job))) = world.ask("ana", new_job()) else {
+        panic!("no job");
+    };
+    world
+        .ask("ana", Op::JobCancel { job: job.id })
+        .unwrap()
+        .unwrap();
+    world
+}
+
 /// A question taken: two entries of the log, a row, and a message for the queue.
 #[divan::bench(sample_count = 200, sample_size = 1)]
 fn enqueue(bencher: Bencher<'_, '_>) {
-    bencher.with_inputs(|| crowded(10)).bench_local_values(|mut world| {
-        world.ask("ana", new_job()).unwrap().unwrap();
-        world
-    });
+    bencher
+        .with_inputs(asked_before)
+        .bench_local_values(|mut world| {
+            world.ask("ana", new_job()).unwrap().unwrap();
+            world
+        });
 }
 
 /// A consumer gets a job, with the context it needs.
@@ -138,14 +175,26 @@ fn claim(bencher: Bencher<'_, '_>) {
             Some(Ok(Reply::Job(job))) => job.id,
             other => panic!("{other:?}"),
         };
-        let call = WorkerCall { v: VERSION, room: world.room().clone(), op: WorkerOp::Claim { job } };
-        (world, [Input::Worker { waiter: WaiterNo(1_000_000), call: Box::new(call) }])
+        let call = WorkerCall {
+            v: VERSION,
+            room: world.room().clone(),
+            op: WorkerOp::Claim { job },
+        };
+        (
+            world,
+            [Input::Worker {
+                waiter: WaiterNo(1_000_000),
+                call: Box::new(call),
+            }],
+        )
     };
-    bencher.with_inputs(asked).bench_local_values(|(mut world, claim)| {
-        let effects = world.turn(&claim);
-        assert_eq!(effects.verdicts.len(), 1);
-        (world, effects)
-    });
+    bencher
+        .with_inputs(asked)
+        .bench_local_values(|(mut world, claim)| {
+            let effects = world.turn(&claim);
+            assert_eq!(effects.verdicts.len(), 1);
+            (world, effects)
+        });
 }
 
 /// What a connection holds in memory: the machines of a home and a room with 1,000 of them, rows
@@ -155,5 +204,8 @@ fn bytes_per_connection() {
     let before = LIVE_BYTES.load(Relaxed);
     world.hibernate();
     let held = before - LIVE_BYTES.load(Relaxed);
-    println!("memory of a connection in the core: {} bytes\n", held / 1000);
+    println!(
+        "memory of a connection in the core: {} bytes\n",
+        held / 1000
+    );
 }

@@ -23,7 +23,10 @@ impl Story {
     }
 
     fn with(variables: &[(&str, &str)]) -> Self {
-        Self { world: World::with(1, variables), asked: 0 }
+        Self {
+            world: World::with(1, variables),
+            asked: 0,
+        }
     }
 
     /// Comes in and hears the greeting.
@@ -33,7 +36,11 @@ impl Story {
     }
 
     fn enter_with(&mut self, user: &str, join: Join) -> (ConnId, Value) {
-        let conn = self.world.connect(user, join).expect("nobody dies").expect("let in");
+        let conn = self
+            .world
+            .connect(user, join)
+            .expect("nobody dies")
+            .expect("let in");
         let first = self.hear(conn).remove(0);
         assert_eq!(first["type"], "connected");
         (conn, first["body"]["joined"].clone())
@@ -58,7 +65,10 @@ impl Story {
 
     fn say(&mut self, conn: ConnId, body: &str) {
         let replies = self.ask(conn, "broadcast", json!({"room": "plaza", "body": body}));
-        let reply = replies.iter().find(|frame| frame["type"] == "reply").expect("a reply");
+        let reply = replies
+            .iter()
+            .find(|frame| frame["type"] == "reply")
+            .expect("a reply");
         assert!(reply["body"]["id"].is_string(), "{reply}");
     }
 
@@ -67,13 +77,20 @@ impl Story {
     }
 
     fn publish(&mut self, request: &str, body: &str) -> Answer {
-        self.world.call("http", request, publication(body, &[])).expect("nobody dies")
+        self.world
+            .call("http", request, publication(body, &[]))
+            .expect("nobody dies")
     }
 
     fn members(&mut self) -> Vec<String> {
         let op = serde_json::from_value(json!({"members": {"limit": 500}})).unwrap();
-        let Some(Ok(Reply::Members(page))) = self.world.ask("http", op) else { panic!() };
-        page.members.iter().map(|member| member.user.to_string()).collect()
+        let Some(Ok(Reply::Members(page))) = self.world.ask("http", op) else {
+            panic!()
+        };
+        page.members
+            .iter()
+            .map(|member| member.user.to_string())
+            .collect()
     }
 
     fn closed(&mut self, conn: ConnId) -> (u16, String) {
@@ -90,7 +107,9 @@ fn publication(body: &str, exclude: &[&str]) -> tertulia::http::Op {
 fn short(frame: &Value) -> String {
     let kind = frame["type"].as_str().unwrap_or("?");
     let body = &frame["body"];
-    let seq = frame["seq"].as_u64().map_or(String::new(), |seq| format!("#{seq} "));
+    let seq = frame["seq"]
+        .as_u64()
+        .map_or(String::new(), |seq| format!("#{seq} "));
     match kind {
         "reply" => match frame.get("error") {
             Some(error) => format!("reply {} {}", frame["id"], error["code"]),
@@ -99,7 +118,11 @@ fn short(frame: &Value) -> String {
         "message" => format!("{seq}{body}"),
         "user_joined" | "user_updated" => format!("{kind} {}", body["user"].as_str().unwrap()),
         "user_left" => {
-            format!("{kind} {} {}", body["user"].as_str().unwrap(), body["reason"].as_str().unwrap())
+            format!(
+                "{kind} {} {}",
+                body["user"].as_str().unwrap(),
+                body["reason"].as_str().unwrap()
+            )
         }
         "gap" => format!("gap {} to {}", body["from"], body["to"]),
         "error" => format!("error {}", body["code"]),

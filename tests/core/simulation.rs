@@ -41,14 +41,22 @@ impl Simulation {
         let mut random = Rng::with_seed(seed);
         let short = random.u8(..4) == 0;
         let history = if short { "8" } else { "10000" };
-        let variables =
-            [("HISTORY_MAX", history), ("RATE_MESSAGES_PER_S", "0"), ("JOBS_MAX_ATTEMPTS", "3")];
+        let variables = [
+            ("HISTORY_MAX", history),
+            ("RATE_MESSAGES_PER_S", "0"),
+            ("JOBS_MAX_ATTEMPTS", "3"),
+        ];
         let mut world = World::with(seed, &variables);
         if !queue {
             world = world.without_queue();
         }
         world.forgetful = random.u8(..8) == 0;
-        let peers = (0..PEERS).map(|n| Peer::new(&format!("u{}", n % PERSONS))).collect();
+        let mut peers: Vec<Peer> = (0..PEERS)
+            .map(|n| Peer::new(&format!("u{}", n % PERSONS)))
+            .collect();
+        for peer in &mut peers {
+            peer.client.lenient = world.forgetful;
+        }
         Self {
             world,
             random,
@@ -106,7 +114,9 @@ impl Simulation {
     }
 
     fn rebuilt(&mut self) {
-        self.peers.iter_mut().for_each(|peer| peer.client.lenient = true);
+        self.peers
+            .iter_mut()
+            .for_each(|peer| peer.client.lenient = true);
     }
 
     fn wait(&mut self, most: u64) {
@@ -133,7 +143,11 @@ impl Simulation {
         let (id, op, before) = match self.request.take() {
             Some((id, op, answer)) if again || answer.is_none() => (id, op, answer),
             _ => {
-                let exclude = if self.random.bool() { vec!["u1"] } else { vec![] };
+                let exclude = if self.random.bool() {
+                    vec!["u1"]
+                } else {
+                    vec![]
+                };
                 let body = self.body();
                 let op = publication(&body, &exclude);
                 (format!("h{}", self.said), op, None)
@@ -177,7 +191,10 @@ impl Simulation {
         let mut last: Option<u64> = None;
         for entry in &log {
             let seq = entry["seq"].as_u64().expect("a seq");
-            assert!(last.is_none_or(|last| seq == last + 1), "a hole in the log: {entry}");
+            assert!(
+                last.is_none_or(|last| seq == last + 1),
+                "a hole in the log: {entry}"
+            );
             last = Some(seq);
             let epoch = entry["epoch"].as_str().expect("an epoch").to_owned();
             if let Some(told) = self.truth.get(&(epoch, seq)) {
@@ -189,9 +206,18 @@ impl Simulation {
         }
         self.check_jobs(&log);
         let place = log.last().map(|entry| entry["seq"].as_u64());
-        for peer in self.peers.iter().filter(|peer| peer.client.joined && peer.conn.is_some()) {
+        for peer in self
+            .peers
+            .iter()
+            .filter(|peer| peer.client.joined && peer.conn.is_some())
+        {
             if let (Some(place), Some((_, seq))) = (place, &peer.client.place) {
-                assert_eq!(place, Some(*seq), "{} was told the log to its end", peer.client.user);
+                assert_eq!(
+                    place,
+                    Some(*seq),
+                    "{} was told the log to its end",
+                    peer.client.user
+                );
             }
         }
     }
@@ -204,7 +230,11 @@ impl Simulation {
             let Some(Ok(Reply::History(page))) = self.world.ask("u9", history(after)) else {
                 panic!("no history");
             };
-            log.extend(page.messages.iter().map(|one| serde_json::to_value(one).unwrap()));
+            log.extend(
+                page.messages
+                    .iter()
+                    .map(|one| serde_json::to_value(one).unwrap()),
+            );
             let Some(next) = page.next else { return log };
             after = next.0;
         }
@@ -223,11 +253,19 @@ impl Simulation {
             if self.world.sql.run(&exists, &[]).unwrap().is_empty() {
                 continue;
             }
-            let rows = self.world.sql.run(&format!("SELECT * FROM {table}"), &[]).unwrap();
+            let rows = self
+                .world
+                .sql
+                .run(&format!("SELECT * FROM {table}"), &[])
+                .unwrap();
             assert!(rows.is_empty(), "left over in {table}: {rows:?}");
         }
         self.world.advance(Millis(9 * 24 * 60 * 60 * 1000));
-        let tables = self.world.sql.run("SELECT name FROM sqlite_master", &[]).unwrap();
+        let tables = self
+            .world
+            .sql
+            .run("SELECT name FROM sqlite_master", &[])
+            .unwrap();
         assert!(tables.is_empty(), "not forgotten: {tables:?}");
         assert_eq!(self.world.alarm, None);
     }
@@ -254,7 +292,9 @@ fn simulate(seed: u64, queue: bool) {
 }
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|n| n.parse().expect("a number"))
+    std::env::var(name)
+        .ok()
+        .map(|n| n.parse().expect("a number"))
 }
 
 /// A share of the seeds; shares run beside each other.
@@ -266,7 +306,9 @@ fn share(first: u64, queue: bool) {
         return;
     }
     let seeds = number("TERTULIA_SEEDS").unwrap_or(SEEDS);
-    (first..seeds).step_by(SHARES as usize).for_each(|seed| simulate(seed, queue));
+    (first..seeds)
+        .step_by(SHARES as usize)
+        .for_each(|seed| simulate(seed, queue));
 }
 
 #[test]

@@ -46,7 +46,10 @@ fn every_refusal_has_its_word_its_status_and_its_close_code() {
     let expected: BTreeSet<&str> = REFUSALS.iter().map(|(word, _, _)| *word).collect();
     assert_eq!(known, expected);
     for (word, http, close) in REFUSALS {
-        let code = Code::ALL.into_iter().find(|code| code.row().word == word).unwrap();
+        let code = Code::ALL
+            .into_iter()
+            .find(|code| code.row().word == word)
+            .unwrap();
         let row = code.row();
         assert_eq!(row.close, close, "{word}");
         // One that never answers a request has the status of its kind all the same.
@@ -58,22 +61,61 @@ fn every_refusal_has_its_word_its_status_and_its_close_code() {
 
 #[test]
 fn what_may_help_when_tried_again_is_what_is_not_the_callers_doing() {
-    let again: BTreeSet<&str> =
-        Code::ALL.iter().filter(|code| code.row().retryable).map(|code| code.row().word).collect();
-    for word in ["bad_message", "forbidden", "not_found", "conflict", "too_big", "token_signature"] {
+    let again: BTreeSet<&str> = Code::ALL
+        .iter()
+        .filter(|code| code.row().retryable)
+        .map(|code| code.row().word)
+        .collect();
+    for word in [
+        "bad_message",
+        "forbidden",
+        "not_found",
+        "conflict",
+        "too_big",
+        "token_signature",
+    ] {
         assert!(!again.contains(word), "{word}");
     }
-    for word in ["rate_limited", "full", "queue_full", "unavailable", "provider_unavailable"] {
+    for word in [
+        "rate_limited",
+        "full",
+        "queue_full",
+        "unavailable",
+        "provider_unavailable",
+    ] {
         assert!(again.contains(word), "{word}");
     }
 }
 
 /// The service's own types, and the words that protocols use for themselves.
 const RESERVED: [&str; 27] = [
-    "connected", "user_joined", "user_updated", "user_left", "members", "skip",
-    "presence_status_changed", "message_queued", "job", "answer_delta", "task_progress", "file",
-    "receipt", "removed", "gap", "expiring", "closing", "error", "reply", "pong", "echo", "connect",
-    "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
+    "connected",
+    "user_joined",
+    "user_updated",
+    "user_left",
+    "members",
+    "skip",
+    "presence_status_changed",
+    "message_queued",
+    "job",
+    "answer_delta",
+    "task_progress",
+    "file",
+    "receipt",
+    "removed",
+    "gap",
+    "expiring",
+    "closing",
+    "error",
+    "reply",
+    "pong",
+    "echo",
+    "connect",
+    "connect_error",
+    "disconnect",
+    "disconnecting",
+    "newListener",
+    "removeListener",
 ];
 
 #[test]
@@ -104,7 +146,11 @@ fn a_job_goes_from_state_to_state_by_the_table() {
     ];
     for from in all {
         for to in all {
-            assert_eq!(may_follow(from, to), legal.contains(&(from, to)), "{from:?} {to:?}");
+            assert_eq!(
+                may_follow(from, to),
+                legal.contains(&(from, to)),
+                "{from:?} {to:?}"
+            );
         }
         assert_eq!(from.is_end(), all.iter().all(|to| !may_follow(from, *to)));
     }

@@ -3,13 +3,11 @@
 
 use std::borrow::Cow;
 
-use super::payload::{Field, Payload, invalid, required};
+use super::payload::Payload;
 use crate::error::Rejected;
+use crate::field::{Field, invalid, required};
 use crate::id::{EventType, UserId};
-use crate::limits::{
-    CLIENT_ID_MAX_BYTES, HEARTBEAT_MAX, KEY_MAX_BYTES, LAST_MAX, MEMBERS_SHOWN, NAME_MAX_CHARS,
-    PAGE_DEFAULT, PAGE_MAX, STATUS_MAX_BYTES, STATUS_TEXT_MAX_BYTES,
-};
+use crate::limits::{ATTEMPTS_MAX, CLIENT_ID_MAX_BYTES, HEARTBEAT_MAX, HEARTBEAT_MIN, JOB_DELAY_MAX, KEY_MAX_BYTES, LAST_MAX, MEMBERS_SHOWN, NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX, STATUS_MAX_BYTES, STATUS_TEXT_MAX_BYTES};
 use crate::message::{AckOf, Ask, Join, Json, NewJob, PageQuery, Publication, Status};
 use crate::time::Millis;
 
@@ -71,7 +69,7 @@ fn broadcast(payload: &Payload<'_>) -> Result<Ask, Rejected> {
     let publication = Publication {
         kind,
         body: Some(Json::raw(required("body", payload.body.value())?)),
-        meta: payload.meta()?,
+        meta: payload.meta.meta("meta")?,
         corr: payload.corr.short_text("corr", CLIENT_ID_MAX_BYTES)?,
         ephemeral: payload.ephemeral.flag("ephemeral")?.unwrap_or(false),
         echo: payload.echo.flag("echo")?.unwrap_or(true),
@@ -84,7 +82,7 @@ fn broadcast(payload: &Payload<'_>) -> Result<Ask, Rejected> {
 fn heartbeat(payload: &Payload<'_>) -> Result<Ask, Rejected> {
     let every = payload
         .every_ms
-        .number("every_ms", HEARTBEAT_MIN_MS..=HEARTBEAT_MAX.0 as i64)?;
+        .number("every_ms", HEARTBEAT_MIN.0 as i64..=HEARTBEAT_MAX.0 as i64)?;
     Ok(Ask::Heartbeat {
         every: Millis(required("every_ms", every)?),
     })
@@ -123,7 +121,7 @@ fn job(payload: &Payload<'_>) -> Result<Ask, Rejected> {
     }
     let delay = payload
         .delay_ms
-        .number("delay_ms", 0..=DELAY_MAX_MS)?
+        .number("delay_ms", 0..=JOB_DELAY_MAX.0 as i64)?
         .unwrap_or_default();
     let job = NewJob {
         kind,
@@ -137,7 +135,7 @@ fn job(payload: &Payload<'_>) -> Result<Ask, Rejected> {
             .unwrap_or_default(),
         max_attempts: payload
             .max_attempts
-            .number("max_attempts", 1..=ATTEMPTS_MAX)?,
+            .number("max_attempts", 1..=i64::from(ATTEMPTS_MAX))?,
     };
     Ok(Ask::Job { room, job })
 }
@@ -148,7 +146,7 @@ fn join(payload: &Payload<'_>) -> Result<Ask, Rejected> {
     Ok(Ask::Join {
         room,
         join: Join {
-            meta: payload.meta()?,
+            meta: payload.meta.meta("meta")?,
             since: payload.since()?,
             last,
         },
@@ -186,7 +184,7 @@ fn presence(payload: &Payload<'_>) -> Result<Ask, Rejected> {
     Ok(Ask::Presence(Status {
         status,
         text,
-        meta: payload.meta()?,
+        meta: payload.meta.meta("meta")?,
     }))
 }
 
@@ -197,10 +195,5 @@ fn token(payload: &Payload<'_>) -> Result<Ask, Rejected> {
     })
 }
 
-/// More often than this a heartbeat is noise.
-const HEARTBEAT_MIN_MS: i64 = 1000;
 
-/// A job may wait for this long at most: 30 days.
-const DELAY_MAX_MS: i64 = 30 * 24 * 60 * 60 * 1000;
 
-const ATTEMPTS_MAX: i64 = 25;

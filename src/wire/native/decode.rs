@@ -9,9 +9,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::ask;
-use super::payload::{Field, invalid, text_of};
 use crate::error::{Code, Rejected};
-use crate::limits::{CLIENT_ID_MAX_BYTES, FRAME_BATCH_MAX, JSON_MAX_DEPTH, NAME_MAX_CHARS};
+use crate::field::{Field, check_depth, invalid, text_of};
+use crate::limits::{CLIENT_ID_MAX_BYTES, FRAME_BATCH_MAX, NAME_MAX_CHARS};
 use crate::message::{Ask, Request};
 use crate::wire::{Frame, Incoming};
 
@@ -79,9 +79,7 @@ fn ask(head: &Head<'_>, text: &str) -> Result<Ask, Rejected> {
         let kind: String = kind.chars().take(NAME_MAX_CHARS).collect();
         return Err(Rejected::new(Code::UnknownType, format!("`{kind}` {why}")));
     }
-    if is_deeper_than(JSON_MAX_DEPTH, text) {
-        return Err(invalid(format!("nested deeper than {JSON_MAX_DEPTH}")));
-    }
+    check_depth(text)?;
     ask::read(&kind, head.payload)
 }
 
@@ -96,28 +94,6 @@ fn no_message() -> Rejected {
 
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
-}
-
-/// Whether valid JSON nests deeper than `max`, by counting brackets outside of strings.
-fn is_deeper_than(max: usize, json: &str) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in json.bytes() {
-        if in_string {
-            in_string = escaped || byte != b'"';
-            escaped = !escaped && byte == b'\\';
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > max {
-            return true;
-        }
-    }
-    false
 }
 
 /// What every message has, unread.

@@ -1,20 +1,14 @@
-//! The fields of a payload, each read by its own rule and refused by its own name. Every field
-//! of every message is in one struct: they share their names and mostly their rules, and a field
-//! that a message does not use is passed over as an unknown one would be.
-//!
-//! `null` in an optional field is as good as its absence (many clients write it so); in `body`
-//! and in the payload of a ping it is a value like any other.
+//! The payload of a message, taken apart. Every field of every message is in one struct: they share
+//! their names and mostly their rules, and a field that a message does not use is passed over as an
+//! unknown one would be.
 
-use std::borrow::Cow;
-use std::ops::RangeInclusive;
-
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Code, Rejected};
-use crate::id::{Epoch, JobId, MessageId, NUMBER_MAX, RoomName, Seq};
-use crate::limits::META_MAX_BYTES;
-use crate::message::{Json, Since};
+use crate::field::{Field, invalid, required};
+use crate::id::{Epoch, JobId, MessageId, RoomName};
+use crate::message::Since;
 
 /// A payload, taken apart but not read.
 #[derive(Debug, Default, Deserialize)]
@@ -51,10 +45,6 @@ pub(super) struct Payload<'a> {
     pub kind_of_event: Field<'a>,
 }
 
-/// The text of one value, or nothing.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Field<'a>(Option<&'a RawValue>);
-
 impl<'a> Payload<'a> {
     /// # Errors
     /// `invalid_payload` for what is no object, or has a field twice.
@@ -88,18 +78,6 @@ impl<'a> Payload<'a> {
         Ok(Some(Since { epoch, seq }))
     }
 
-    pub(super) fn meta(&self) -> Result<Option<Json>, Rejected> {
-        let Some(raw) = self.meta.given() else {
-            return Ok(None);
-        };
-        if raw.get().len() > META_MAX_BYTES {
-            return Err(invalid(format!(
-                "`meta` must have at most {META_MAX_BYTES} bytes"
-            )));
-        }
-        Ok(Some(Json::raw(raw)))
-    }
-
     pub(super) fn job_id(&self) -> Result<JobId, Rejected> {
         let text = required("job", self.job.text("job")?)?;
         opaque("job", &text, JobId::parse)
@@ -111,104 +89,6 @@ impl<'a> Payload<'a> {
         };
         opaque("message_id", &text, MessageId::parse).map(Some)
     }
-}
-
-impl<'a> Field<'a> {
-    /// The value, `null` included.
-    pub(super) const fn value(self) -> Option<&'a RawValue> {
-        self.0
-    }
-
-    /// The value, unless it is `null`.
-    pub(super) fn given(self) -> Option<&'a RawValue> {
-        self.0.filter(|raw| raw.get() != "null")
-    }
-
-    pub(super) fn text(self, name: &str) -> Result<Option<Cow<'a, str>>, Rejected> {
-        let Some(raw) = self.given() else {
-            return Ok(None);
-        };
-        let text = text_of(raw).ok_or_else(|| invalid(format!("`{name}` must be a string")))?;
-        Ok(Some(text))
-    }
-
-    /// A text that is not empty and has at most `max_bytes`.
-    pub(super) fn short_text(
-        self,
-        name: &str,
-        max_bytes: usize,
-    ) -> Result<Option<String>, Rejected> {
-        let Some(text) = self.text(name)? else {
-            return Ok(None);
-        };
-        if text.is_empty() || text.len() > max_bytes {
-            return Err(invalid(format!(
-                "`{name}` must have 1 to {max_bytes} bytes"
-            )));
-        }
-        Ok(Some(text.into_owned()))
-    }
-
-    pub(super) fn number<N: TryFrom<i64>>(
-        self,
-        name: &str,
-        range: RangeInclusive<i64>,
-    ) -> Result<Option<N>, Rejected> {
-        let Some(raw) = self.given() else {
-            return Ok(None);
-        };
-        let number = raw
-            .get()
-            .parse()
-            .ok()
-            .filter(|number| range.contains(number));
-        match number.and_then(|number| N::try_from(number).ok()) {
-            Some(number) => Ok(Some(number)),
-            None => {
-                let (from, to) = range.into_inner();
-                Err(invalid(format!(
-                    "`{name}` must be a whole number from {from} to {to}"
-                )))
-            }
-        }
-    }
-
-    pub(super) fn seq(self, name: &str) -> Result<Option<Seq>, Rejected> {
-        Ok(self.number(name, 0..=NUMBER_MAX as i64)?.map(Seq))
-    }
-
-    pub(super) fn flag(self, name: &str) -> Result<Option<bool>, Rejected> {
-        match self.given().map(RawValue::get) {
-            None => Ok(None),
-            Some("true") => Ok(Some(true)),
-            Some("false") => Ok(Some(false)),
-            Some(_) => Err(invalid(format!("`{name}` must be true or false"))),
-        }
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&RawValue>::deserialize(deserializer).map(|raw| Self(Some(raw)))
-    }
-}
-
-pub(super) fn required<T>(name: &str, value: Option<T>) -> Result<T, Rejected> {
-    value.ok_or_else(|| invalid(format!("`{name}` is missing")))
-}
-
-pub(super) fn invalid(detail: String) -> Rejected {
-    Rejected::new(Code::InvalidPayload, detail)
-}
-
-/// A JSON string's text, borrowed where nothing in it is escaped; nothing for any other value,
-/// and for escapes that make no text (half a surrogate pair).
-pub(super) fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        return serde_json::from_str(raw.get()).ok().map(Cow::Owned);
-    }
-    Some(Cow::Borrowed(inner))
 }
 
 /// Ids are opaque to clients: one in their alphabet that was never ours is only not found.

@@ -10,7 +10,13 @@ use crate::support::world::Death;
 
 fn since(epoch: &Value, seq: u64) -> Join {
     let epoch = Epoch::parse(epoch.as_str().unwrap()).unwrap();
-    Join { since: Some(Since { epoch, seq: Seq(seq) }), ..Join::default() }
+    Join {
+        since: Some(Since {
+            epoch,
+            seq: Seq(seq),
+        }),
+        ..Join::default()
+    }
 }
 
 fn shorts(missed: &Value) -> Vec<String> {
@@ -29,8 +35,17 @@ fn who_says_where_it_was_is_told_the_rest() {
     assert_eq!(back["recovered"], true);
     assert_eq!(shorts(&back["missed"]), ["#2 \"b\"", "#3 \"c\""]);
     let (_, back) = story.enter_with("bo", since(epoch, 3));
-    assert_eq!((&back["recovered"], &back["missed"]), (&json!(true), &json!([])));
-    let (_, new) = story.enter_with("bo", Join { last: Some(2), ..Join::default() });
+    assert_eq!(
+        (&back["recovered"], &back["missed"]),
+        (&json!(true), &json!([]))
+    );
+    let (_, new) = story.enter_with(
+        "bo",
+        Join {
+            last: Some(2),
+            ..Join::default()
+        },
+    );
     assert_eq!(new["recovered"], Value::Null);
     assert_eq!(shorts(&new["missed"]), ["#2 \"b\"", "#3 \"c\""]);
 }
@@ -48,13 +63,28 @@ fn what_cannot_be_told_is_a_gap() {
         let told = story.hear(conn);
         let joined = &told[0]["body"]["joined"];
         let gap = told.get(1).map(short);
-        (joined["recovered"].as_bool(), joined["missed"].as_array().unwrap().len(), gap)
+        (
+            joined["recovered"].as_bool(),
+            joined["missed"].as_array().unwrap().len(),
+            gap,
+        )
     };
     assert_eq!(verdict(since(&epoch, 1)), (Some(true), 500, None));
     let gap = |text: &str| (Some(false), 0, Some(text.to_owned()));
-    assert_eq!(verdict(since(&epoch, 0)), gap("gap 1 to 501"), "more than 500");
-    assert_eq!(verdict(since(&json!("0123456789ab"), 500)), gap("gap null to 501"));
-    assert_eq!(verdict(since(&epoch, 502)), gap("gap null to 501"), "above the head");
+    assert_eq!(
+        verdict(since(&epoch, 0)),
+        gap("gap 1 to 501"),
+        "more than 500"
+    );
+    assert_eq!(
+        verdict(since(&json!("0123456789ab"), 500)),
+        gap("gap null to 501")
+    );
+    assert_eq!(
+        verdict(since(&epoch, 502)),
+        gap("gap null to 501"),
+        "above the head"
+    );
     for n in 501..1000 {
         story.say(ana, &n.to_string());
     }
@@ -68,7 +98,13 @@ fn the_log_keeps_its_most_and_at_most_a_tenth_more() {
     let ana = story.enter("ana");
     for n in 0..100_u64 {
         story.say(ana, &n.to_string());
-        let kept = story.world.sql.run("SELECT count(*) FROM log", &[]).unwrap()[0].uint(0).unwrap();
+        let kept = story
+            .world
+            .sql
+            .run("SELECT count(*) FROM log", &[])
+            .unwrap()[0]
+            .uint(0)
+            .unwrap();
         assert!((20.min(n + 1)..=22).contains(&kept), "{kept} after {n}");
     }
     story.world.hibernate();
@@ -84,13 +120,22 @@ fn what_a_dead_object_did_not_say_is_said_by_the_next() {
     story.say(ana, "one");
     story.heard(bo);
     story.world.death = Death::AfterCommit;
-    assert_eq!(story.world.call("http", "q1", publication("two", &["bo"])), None);
+    assert_eq!(
+        story.world.call("http", "q1", publication("two", &["bo"])),
+        None
+    );
     assert_eq!(story.heard(ana), NOTHING);
     story.publish("q2", "three").unwrap();
     assert_eq!(story.heard(ana), ["#2 \"two\"", "#3 \"three\""]);
     assert_eq!(story.heard(bo), ["#2 skip", "#3 \"three\""]);
-    let Ok(Reply::Published(first)) = story.publish("q1", "two") else { panic!() };
-    assert_eq!(first.seq, Some(Seq(2)), "the repeated call gets the first result");
+    let Ok(Reply::Published(first)) = story.publish("q1", "two") else {
+        panic!()
+    };
+    assert_eq!(
+        first.seq,
+        Some(Seq(2)),
+        "the repeated call gets the first result"
+    );
     assert_eq!(story.heard(ana), NOTHING);
 }
 
@@ -103,7 +148,10 @@ fn who_came_while_nobody_could_say_so_is_in_a_new_list() {
     story.publish("q", "hi").unwrap();
     let told = story.hear(ana);
     assert_eq!(told[0]["body"]["reset"], true);
-    assert_eq!(told[0]["body"]["count"], 2, "bo is given the grace of the lost");
+    assert_eq!(
+        told[0]["body"]["count"], 2,
+        "bo is given the grace of the lost"
+    );
     assert_eq!(short(&told[1]), "#1 \"hi\"");
     story.pass(32_000);
     assert_eq!(story.heard(ana), ["user_left bo lost"]);
@@ -116,7 +164,11 @@ fn storage_rolled_back_is_another_history() {
     for body in ["a", "b", "c"] {
         story.say(ana, body);
     }
-    story.world.sql.run("DELETE FROM log WHERE seq > 1", &[]).unwrap();
+    story
+        .world
+        .sql
+        .run("DELETE FROM log WHERE seq > 1", &[])
+        .unwrap();
     story.world.hibernate();
     story.publish("q", "d").unwrap();
     let told = story.hear(ana);
@@ -150,12 +202,20 @@ fn who_is_excluded_sees_that_there_was_something() {
     let mut story = Story::new();
     let (ana, bo) = (story.enter("ana"), story.enter("bo"));
     story.heard(ana);
-    story.world.call("http", "q", publication("psst", &["bo"])).unwrap().unwrap();
+    story
+        .world
+        .call("http", "q", publication("psst", &["bo"]))
+        .unwrap()
+        .unwrap();
     assert_eq!(story.heard(ana), ["#1 \"psst\""]);
     assert_eq!(story.heard(bo), ["#1 skip"]);
     let page = story.ask(bo, "history", json!({"room": "plaza"}));
     assert_eq!(shorts(&page[0]["body"]["messages"]), ["#1 skip"]);
-    let own = story.ask(ana, "broadcast", json!({"room": "plaza", "body": 1, "echo": false}));
+    let own = story.ask(
+        ana,
+        "broadcast",
+        json!({"room": "plaza", "body": 1, "echo": false}),
+    );
     let own: Vec<String> = own.iter().map(short).collect();
     assert_eq!(own, ["reply \"2\"", "#2 skip"]);
     assert_eq!(story.heard(bo), ["#2 1"]);
@@ -170,7 +230,10 @@ fn an_empty_room_is_forgotten_when_its_last_word_is_old() {
     story.say(ana, "a");
     story.pass(2_000_000);
     story.world.close(ana, 1000);
-    assert_eq!(story.world.forgotten, 1, "its last word is older than that already");
+    assert_eq!(
+        story.world.forgotten, 1,
+        "its last word is older than that already"
+    );
     let (ana, again) = story.enter_with("ana", Join::default());
     assert_ne!(again["epoch"], joined["epoch"]);
     story.say(ana, "b");

@@ -51,7 +51,11 @@ fn an_abnormal_end_is_given_the_grace_time() {
     assert_eq!(story.heard(ana), NOTHING);
     let bo = story.enter("bo");
     story.pass(20_000);
-    assert_eq!(story.heard(ana), NOTHING, "a return within the time is silent");
+    assert_eq!(
+        story.heard(ana),
+        NOTHING,
+        "a return within the time is silent"
+    );
     story.world.close(bo, 1001);
     story.pass(6_000);
     assert_eq!(story.heard(ana), ["user_left bo dropped"]);
@@ -85,7 +89,11 @@ fn falls_silent_and_comes_back(forgetful: bool) {
     story.pass(17_000);
     assert_eq!(story.heard(ana), ["user_left bo silent"]);
     story.say(ana, "are you there?");
-    assert_eq!(story.heard(bo), ["#1 \"are you there?\""], "the socket keeps receiving");
+    assert_eq!(
+        story.heard(bo),
+        ["#1 \"are you there?\""],
+        "the socket keeps receiving"
+    );
     story.world.ping(bo);
     story.pass(10_000);
     assert_eq!(story.heard(ana), ["user_joined bo"]);
@@ -98,7 +106,10 @@ fn falls_silent_and_comes_back(forgetful: bool) {
     story.pass(101_000);
     assert_eq!(story.closed(bo), (4408, "no sign of life".to_owned()));
     assert_eq!(story.heard(ana), ["user_left bo silent"]);
-    assert!(story.world.is_open(ana), "who never pings is not held to it");
+    assert!(
+        story.world.is_open(ana),
+        "who never pings is not held to it"
+    );
     story.pass(3_600_000);
     assert_eq!(story.closed(ana), (4408, "idle".to_owned()));
 }
@@ -144,7 +155,10 @@ fn a_room_of_many_counts_instead_of_naming_each() {
     assert_eq!(told.len(), 2);
     assert_eq!(told[0]["type"], "user_joined");
     let reset = &told[1]["body"];
-    assert_eq!((&reset["reset"], &reset["count"]), (&json!(true), &json!(201)));
+    assert_eq!(
+        (&reset["reset"], &reset["count"]),
+        (&json!(true), &json!(201))
+    );
     assert_eq!(reset["members"].as_array().unwrap().len(), 100);
     let (next, joined) = story.enter_with("y", Join::default());
     assert_eq!(joined["presence"], "counted");
@@ -158,11 +172,16 @@ fn a_room_of_many_counts_instead_of_naming_each() {
         json!({"count": 201, "joined": [{"user": "y"}], "left": [{"user": "x"}]})
     );
     story.world.close(next, 1000);
-    others[..51].iter().for_each(|conn| story.world.close(*conn, 1000));
+    others[..51]
+        .iter()
+        .for_each(|conn| story.world.close(*conn, 1000));
     story.pass(2_000);
     let told = story.hear(ana);
     let last = &told.last().unwrap()["body"];
-    assert_eq!((&last["reset"], &last["count"]), (&json!(true), &json!(149)));
+    assert_eq!(
+        (&last["reset"], &last["count"]),
+        (&json!(true), &json!(149))
+    );
     story.world.close(others[60], 1000);
     assert_eq!(story.heard(ana), ["user_left u60 closed"]);
 }
@@ -175,7 +194,11 @@ fn a_token_that_ends_is_announced_and_closes() {
     let mut bo = grant("bo");
     // The leeway of 30 s is on top of the token's own end.
     bo.expires_at = Some(now.plus(Millis(130_000)));
-    let bo = story.world.connect_as(bo, Join::default()).unwrap().unwrap();
+    let bo = story
+        .world
+        .connect_as(bo, Join::default())
+        .unwrap()
+        .unwrap();
     story.heard(ana);
     story.heard(bo);
     story.pass(39_000);
@@ -183,7 +206,10 @@ fn a_token_that_ends_is_announced_and_closes() {
     story.pass(2_000);
     let told = story.hear(bo);
     assert_eq!(told[0]["type"], "expiring");
-    assert!((58_000..=60_000).contains(&told[0]["body"]["in_ms"].as_u64().unwrap()), "{told:?}");
+    assert!(
+        (58_000..=60_000).contains(&told[0]["body"]["in_ms"].as_u64().unwrap()),
+        "{told:?}"
+    );
     story.world.hibernate();
     story.pass(80_000);
     assert_eq!(story.heard(bo), NOTHING, "told once");
@@ -194,14 +220,27 @@ fn a_token_that_ends_is_announced_and_closes() {
 
 #[test]
 fn a_room_and_a_person_have_so_many_connections() {
-    let mut story =
-        Story::with(&[("MAX_CONNECTIONS_PER_ROOM", "3"), ("MAX_CONNECTIONS_PER_USER", "2")]);
+    let mut story = Story::with(&[
+        ("MAX_CONNECTIONS_PER_ROOM", "3"),
+        ("MAX_CONNECTIONS_PER_USER", "2"),
+    ]);
     story.enter("ana");
     story.enter("ana");
-    let third = story.world.connect("ana", Join::default()).unwrap().unwrap_err();
+    let third = story
+        .world
+        .connect("ana", Join::default())
+        .unwrap()
+        .unwrap_err();
     assert_eq!(third.code.row().word, "rate_limited");
     story.enter("bo");
-    let fourth = story.world.connect("cy", Join::default()).unwrap().unwrap_err();
-    assert_eq!((fourth.code.row().word, fourth.code.row().close), ("full", 4503));
+    let fourth = story
+        .world
+        .connect("cy", Join::default())
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(
+        (fourth.code.row().word, fourth.code.row().close),
+        ("full", 4503)
+    );
     assert_eq!(story.members(), ["ana", "bo"]);
 }

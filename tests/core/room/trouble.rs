@@ -13,7 +13,9 @@ use crate::support::sqlite::Fault;
 use crate::support::world::grant;
 
 fn refusal(told: &[Value]) -> &str {
-    told[0]["error"]["code"].as_str().unwrap_or_else(|| panic!("{told:?}"))
+    told[0]["error"]["code"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{told:?}"))
 }
 
 #[test]
@@ -21,30 +23,57 @@ fn what_one_may_not_is_refused_by_its_word() {
     let mut story = Story::new();
     let mut reader = grant("ana");
     reader.scopes = Scopes::parse("rooms:join");
-    let ana = story.world.connect_as(reader, Join::default()).unwrap().unwrap();
+    let ana = story
+        .world
+        .connect_as(reader, Join::default())
+        .unwrap()
+        .unwrap();
     story.heard(ana);
     let bo = story.enter("bo");
     story.heard(ana);
     let plaza = |body: Value| json!({"room": "plaza", "body": body});
-    assert_eq!(refusal(&story.ask(ana, "broadcast", plaza(json!(1)))), "forbidden");
-    assert_eq!(refusal(&story.ask(ana, "history", json!({"room": "plaza"}))), "forbidden");
+    assert_eq!(
+        refusal(&story.ask(ana, "broadcast", plaza(json!(1)))),
+        "forbidden"
+    );
+    assert_eq!(
+        refusal(&story.ask(ana, "history", json!({"room": "plaza"}))),
+        "forbidden"
+    );
     let job = json!({"room": "plaza", "kind": "ai.chat", "input": {"prompt": "?"}});
     assert_eq!(refusal(&story.ask(ana, "job", job)), "forbidden");
     let elsewhere = json!({"room": "elsewhere", "body": 1});
     assert_eq!(refusal(&story.ask(bo, "broadcast", elsewhere)), "not_here");
-    assert_eq!(refusal(&story.ask(bo, "join", json!({"room": "user_bo"}))), "forbidden");
-    assert_eq!(refusal(&story.ask(bo, "join", json!({"room": "admin"}))), "forbidden");
-    assert_eq!(refusal(&story.ask(bo, "ack", json!({"room": "plaza", "seq": 9}))), "invalid_payload");
+    assert_eq!(
+        refusal(&story.ask(bo, "join", json!({"room": "user_bo"}))),
+        "forbidden"
+    );
+    assert_eq!(
+        refusal(&story.ask(bo, "join", json!({"room": "admin"}))),
+        "forbidden"
+    );
+    assert_eq!(
+        refusal(&story.ask(bo, "ack", json!({"room": "plaza", "seq": 9}))),
+        "invalid_payload"
+    );
     story.ask(bo, "leave", json!({"room": "plaza"}));
-    assert_eq!(refusal(&story.ask(bo, "broadcast", plaza(json!(1)))), "not_joined");
-    assert_eq!(refusal(&story.ask(bo, "presence", json!({"status": "away"}))), "not_joined");
+    assert_eq!(
+        refusal(&story.ask(bo, "broadcast", plaza(json!(1)))),
+        "not_joined"
+    );
+    assert_eq!(
+        refusal(&story.ask(bo, "presence", json!({"status": "away"}))),
+        "not_joined"
+    );
     assert_eq!(refusal(&story.ask(bo, "dance", json!({}))), "unknown_type");
     assert!(story.world.is_open(bo));
 }
 
 fn token(claims: Value) -> String {
     let key = Hs256Key::new(b"0123456789abcdef0123456789abcdef");
-    Hs256.token(&Header::empty(), &Claims::new(claims), &key).unwrap()
+    Hs256
+        .token(&Header::empty(), &Claims::new(claims), &key)
+        .unwrap()
 }
 
 #[test]
@@ -53,10 +82,18 @@ fn a_new_token_keeps_the_connection() {
     let now = story.world.now;
     let mut bo = grant("bo");
     bo.expires_at = Some(now.plus(tertulia::time::Millis(40_000)));
-    let bo = story.world.connect_as(bo, Join::default()).unwrap().unwrap();
+    let bo = story
+        .world
+        .connect_as(bo, Join::default())
+        .unwrap()
+        .unwrap();
     story.heard(bo);
     let exp = now.0 / 1000 + 600;
-    let wrong = story.ask(bo, "token", json!({"token": token(json!({"sub": "eve", "exp": exp}))}));
+    let wrong = story.ask(
+        bo,
+        "token",
+        json!({"token": token(json!({"sub": "eve", "exp": exp}))}),
+    );
     assert_eq!(refusal(&wrong), "forbidden");
     let bad = story.ask(bo, "token", json!({"token": "x"}));
     assert_eq!(refusal(&bad), "token_malformed");
@@ -81,11 +118,21 @@ fn who_says_too_much_is_refused_and_in_the_end_put_out() {
     let heap = Value::from(vec![ping; 100]).to_string();
     story.world.frame(bo, &heap);
     let told = story.hear(bo);
-    let refused = told.iter().filter(|one| one["error"]["code"] == "rate_limited").count();
+    let refused = told
+        .iter()
+        .filter(|one| one["error"]["code"] == "rate_limited")
+        .count();
     assert_eq!((told.len(), refused), (100, 90));
     story.pass(1_000);
     story.world.frame(bo, &heap);
-    assert_eq!(story.hear(bo).iter().filter(|one| one["error"].is_null()).count(), 5);
+    assert_eq!(
+        story
+            .hear(bo)
+            .iter()
+            .filter(|one| one["error"].is_null())
+            .count(),
+        5
+    );
     (0..12).for_each(|_| {
         story.world.frame(bo, &heap);
     });
@@ -105,7 +152,10 @@ fn messages_of_one_frame_are_done_in_order() {
     story.heard(ana);
     let one = |id: &str, kind: &str, body: Value| {
         let mut payload = json!({"room": "plaza"});
-        payload.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        payload
+            .as_object_mut()
+            .unwrap()
+            .extend(body.as_object().unwrap().clone());
         json!({"type": kind, "id": id, "payload": payload})
     };
     let frame = json!([
@@ -113,7 +163,11 @@ fn messages_of_one_frame_are_done_in_order() {
         one("2", "ack", json!({"seq": 1})),
         one("3", "history", json!({"limit": 1})),
         one("4", "leave", json!({})),
-        one("5", "join", json!({"since": {"epoch": "000000000001", "seq": 1}})),
+        one(
+            "5",
+            "join",
+            json!({"since": {"epoch": "000000000001", "seq": 1}})
+        ),
         one("6", "join", json!({})),
         one("7", "broadcast", json!({"body": "b"})),
         one("8", "leave", json!({})),
@@ -121,12 +175,27 @@ fn messages_of_one_frame_are_done_in_order() {
     ]);
     story.world.frame(bo, &frame.to_string());
     let expected = [
-        "reply \"1\"", "#1 \"a\"", "reply \"2\"", "reply \"3\"", "reply \"4\"", "reply \"5\"",
-        "gap null to 1", "reply \"6\"", "reply \"7\"", "#2 \"b\"", "reply \"8\"",
+        "reply \"1\"",
+        "#1 \"a\"",
+        "reply \"2\"",
+        "reply \"3\"",
+        "reply \"4\"",
+        "reply \"5\"",
+        "gap null to 1",
+        "reply \"6\"",
+        "reply \"7\"",
+        "#2 \"b\"",
+        "reply \"8\"",
         "reply \"9\" \"not_joined\"",
     ];
     assert_eq!(story.heard(bo), expected);
-    let seen = ["#1 \"a\"", "user_left bo left", "user_joined bo", "#2 \"b\"", "user_left bo left"];
+    let seen = [
+        "#1 \"a\"",
+        "user_left bo left",
+        "user_joined bo",
+        "#2 \"b\"",
+        "user_left bo left",
+    ];
     assert_eq!(story.heard(ana), seen);
     assert_eq!(story.members(), ["ana"]);
 }
@@ -137,11 +206,20 @@ fn messages_of_one_frame_are_done_in_order() {
 fn a_delayed_job_is_told_in_order_and_once() {
     let mut story = Story::new();
     let ana = story.enter("ana");
-    let job = json!({"room": "plaza", "kind": "ai.chat", "input": {"prompt": "?"}, "delay_ms": 5_000});
+    let job =
+        json!({"room": "plaza", "kind": "ai.chat", "input": {"prompt": "?"}, "delay_ms": 5_000});
     let told = story.ask(ana, "job", job);
     let told: Vec<String> = told.iter().map(short).collect();
     let question = "#1 {\"text\":\"?\"}";
-    assert_eq!(told, ["reply \"1\"", question, "#2 message_queued", "#3 job delayed"]);
+    assert_eq!(
+        told,
+        [
+            "reply \"1\"",
+            question,
+            "#2 message_queued",
+            "#3 job delayed"
+        ]
+    );
     story.say(ana, "next");
     assert_eq!(story.heard(ana), NOTHING);
 }
@@ -152,7 +230,9 @@ fn a_failure_of_one_is_no_failure_of_the_others() {
         let mut story = Story::new();
         story.world.may_fail = true;
         let (ana, bo, cy) = (story.enter("ana"), story.enter("bo"), story.enter("cy"));
-        [ana, bo, cy].map(|conn| story.heard(conn));
+        for conn in [ana, bo, cy] {
+            story.heard(conn);
+        }
         story.world.sql.poison.set(Some(("poison", fault)));
         let frame = |body: &str| {
             let payload = json!({"room": "plaza", "body": body});
@@ -162,7 +242,10 @@ fn a_failure_of_one_is_no_failure_of_the_others() {
         assert!(story.world.frames(&heap));
         assert_eq!(story.world.failures.len(), 2, "once together, once alone");
         assert_eq!(story.heard(ana), ["reply \"a\"", "#1 \"a\"", "#2 \"c\""]);
-        assert_eq!(story.heard(bo), ["#1 \"a\"", "reply \"poison\" \"internal\"", "#2 \"c\""]);
+        assert_eq!(
+            story.heard(bo),
+            ["#1 \"a\"", "reply \"poison\" \"internal\"", "#2 \"c\""]
+        );
         assert_eq!(story.heard(cy), ["#1 \"a\"", "reply \"c\"", "#2 \"c\""]);
         // One that is alone.
         let refused = story.publish("q", "poison").unwrap_err();
@@ -232,7 +315,9 @@ fn a_refused_input_puts_nothing_off() {
     story.heard(ana);
     story.world.sql.poison.set(Some(("poison", Fault::Fails)));
     // bo's end and the failing call come in one turn.
-    story.world.close_with(bo, 1006, "q", publication("poison", &[]));
+    story
+        .world
+        .close_with(bo, 1006, "q", publication("poison", &[]));
     story.world.sql.poison.set(None);
     story.pass(7_000);
     assert_eq!(story.heard(ana), ["user_left bo dropped"]);
@@ -242,8 +327,13 @@ fn a_refused_input_puts_nothing_off() {
 fn a_read_of_a_room_that_never_was_leaves_nothing_behind() {
     let mut story = Story::new();
     let op: Op = serde_json::from_str(r#"{"history":{"limit":5}}"#).unwrap();
-    let Some(Ok(Reply::History(page))) = story.world.ask("ana", op) else { panic!() };
-    assert_eq!((page.epoch, page.messages.len(), page.next), (None, 0, None));
+    let Some(Ok(Reply::History(page))) = story.world.ask("ana", op) else {
+        panic!()
+    };
+    assert_eq!(
+        (page.epoch, page.messages.len(), page.next),
+        (None, 0, None)
+    );
     assert_eq!(story.members(), NOTHING);
     let tables = tertulia::sql::Sql::run(&story.world.sql, "SELECT name FROM sqlite_master", &[]);
     assert_eq!(tables.unwrap(), []);

@@ -67,7 +67,11 @@ impl Simulation {
         if waiting == 0 {
             return;
         }
-        let body = self.world.messages.remove(self.random.usize(..waiting)).expect("one of them");
+        let body = self
+            .world
+            .messages
+            .remove(self.random.usize(..waiting))
+            .expect("one of them");
         let job = job_of(&body);
         match self.random.u8(..10) {
             0 => return,
@@ -80,7 +84,9 @@ impl Simulation {
     fn claim(&mut self, job: JobId) {
         self.look_at_lease();
         let now = self.world.now;
-        let Some(reply) = self.world.work(WorkerOp::Claim { job }) else { return };
+        let Some(reply) = self.world.work(WorkerOp::Claim { job }) else {
+            return;
+        };
         let claimed = match reply {
             WorkerReply::Claimed(claimed) => *claimed,
             WorkerReply::Refused => return,
@@ -95,7 +101,11 @@ impl Simulation {
         self.jobs.lease = Some((job, token, now.plus(claimed.lease_ms)));
         self.jobs.known.push(job);
         let text = answer(job, attempt).encode_utf16().collect();
-        self.jobs.consumers.push(Consumer { claimed, text, have: 0 });
+        self.jobs.consumers.push(Consumer {
+            claimed,
+            text,
+            have: 0,
+        });
     }
 
     fn speak(&mut self, consumer: Consumer) {
@@ -126,7 +136,10 @@ impl Simulation {
             return;
         };
         let is_latest = self.jobs.tokens.get(&job) == Some(&token);
-        let holds = self.jobs.lease.is_some_and(|(_, held, until)| held == token && until > now);
+        let holds = self
+            .jobs
+            .lease
+            .is_some_and(|(_, held, until)| held == token && until > now);
         match reply {
             WorkerReply::Go { have } => {
                 assert!(is_latest && !ends, "a stale token wrote");
@@ -192,16 +205,23 @@ impl Simulation {
 
     /// A job that was cancelled by somebody holds nothing.
     fn look_at_lease(&mut self) {
-        let Some((job, _, _)) = self.jobs.lease else { return };
+        let Some((job, _, _)) = self.jobs.lease else {
+            return;
+        };
         let death = std::mem::replace(&mut self.world.death, Death::None);
-        if self.views().iter().all(|view| view.id != job || view.state != JobState::Running) {
+        if self
+            .views()
+            .iter()
+            .all(|view| view.id != job || view.state != JobState::Running)
+        {
             self.jobs.lease = None;
         }
         self.world.death = death;
     }
 
     fn views(&mut self) -> Vec<JobView> {
-        let Some(Ok(Reply::Jobs { jobs })) = self.world.ask("u0", Op::JobList { state: None }) else {
+        let Some(Ok(Reply::Jobs { jobs })) = self.world.ask("u0", Op::JobList { state: None })
+        else {
             panic!("no list of jobs");
         };
         assert!(jobs.len() < 100, "more jobs than a list shows");
@@ -269,7 +289,11 @@ impl Simulation {
                 assert!(!whole, "{view:?} has no answer");
                 continue;
             };
-            assert_eq!(states.get(&id).map(|(state, _)| *state), Some(view.state), "{view:?}");
+            assert_eq!(
+                states.get(&id).map(|(state, _)| *state),
+                Some(view.state),
+                "{view:?}"
+            );
             assert_eq!(answer["meta"]["status"], view.state.word());
             let text = answer["body"]["text"].as_str().unwrap();
             let said = |attempt| self::answer(view.id, attempt);
@@ -285,25 +309,43 @@ impl Simulation {
 
 impl Consumer {
     fn renew(&self) -> WorkerOp {
-        WorkerOp::Renew { job: self.claimed.job, token: self.claimed.token }
+        WorkerOp::Renew {
+            job: self.claimed.job,
+            token: self.claimed.token,
+        }
     }
 
     fn complete(&self) -> WorkerOp {
         let Claimed { job, token, .. } = self.claimed;
         let text = String::from_utf16(&self.text).expect("whole characters");
-        WorkerOp::Complete { job, token, text, model: "m".to_owned() }
+        WorkerOp::Complete {
+            job,
+            token,
+            text,
+            model: "m".to_owned(),
+        }
     }
 
     fn fail(&self, retryable: bool) -> WorkerOp {
         let Claimed { job, token, .. } = self.claimed;
         let error = "it was too hard".to_owned();
-        WorkerOp::Fail { job, token, error, retryable, retry_after_ms: None }
+        WorkerOp::Fail {
+            job,
+            token,
+            error,
+            retryable,
+            retry_after_ms: None,
+        }
     }
 
     /// The next place at or after `index` that splits no character.
     fn whole(&self, index: usize) -> usize {
         let low = |unit: &u16| (0xdc00..0xe000).contains(unit);
-        if self.text.get(index).is_some_and(low) { index + 1 } else { index }
+        if self.text.get(index).is_some_and(low) {
+            index + 1
+        } else {
+            index
+        }
     }
 }
 

@@ -23,7 +23,12 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(user: &str) -> Self {
-        Self { client: Client::new(user), conn: None, pings: false, keyed: None }
+        Self {
+            client: Client::new(user),
+            conn: None,
+            pings: false,
+            keyed: None,
+        }
     }
 
     fn gone(&mut self) {
@@ -35,12 +40,24 @@ impl Peer {
 
 impl Simulation {
     pub fn connect(&mut self) {
-        let away: Vec<usize> = (0..self.peers.len()).filter(|n| self.peers[*n].conn.is_none()).collect();
-        let Some(n) = self.random.choice(away) else { return };
-        let since = self.peers[n].client.place.as_ref().filter(|_| self.random.u8(..5) > 0);
+        let away: Vec<usize> = (0..self.peers.len())
+            .filter(|n| self.peers[*n].conn.is_none())
+            .collect();
+        let Some(n) = self.random.choice(away) else {
+            return;
+        };
+        let since = self.peers[n]
+            .client
+            .place
+            .as_ref()
+            .filter(|_| self.random.u8(..5) > 0);
         let join = Join {
-            meta: (self.random.u8(..3) == 0).then(|| Json::stored(&self.random.u8(..3).to_string()).unwrap()),
-            since: since.map(|(epoch, seq)| Since { epoch: Epoch::parse(epoch).unwrap(), seq: Seq(*seq) }),
+            meta: (self.random.u8(..3) == 0)
+                .then(|| Json::stored(&self.random.u8(..3).to_string()).unwrap()),
+            since: since.map(|(epoch, seq)| Since {
+                epoch: Epoch::parse(epoch).unwrap(),
+                seq: Seq(*seq),
+            }),
             last: (self.random.bool()).then(|| self.random.usize(..6)),
         };
         let user = self.peers[n].client.user.clone();
@@ -53,7 +70,9 @@ impl Simulation {
 
     pub fn disconnect(&mut self) {
         let Some(n) = self.somebody() else { return };
-        let Some(conn) = self.peers[n].conn else { return };
+        let Some(conn) = self.peers[n].conn else {
+            return;
+        };
         if self.random.bool() {
             self.read_of(n);
         }
@@ -84,7 +103,9 @@ impl Simulation {
             let Some(n) = self.somebody() else { return };
             // Who has not read everything does not know where it stands.
             self.read_of(n);
-            let Some(conn) = self.peers[n].conn else { continue };
+            let Some(conn) = self.peers[n].conn else {
+                continue;
+            };
             let mut messages: Vec<Value> = Vec::new();
             for _ in 0..[1, 1, 1, 2, 3][self.random.usize(..5)] {
                 messages.push(self.message(n));
@@ -96,7 +117,9 @@ impl Simulation {
             frames.push((conn, frame));
             who.push(n);
         }
-        if self.random.u8(..20) == 0 && let Some((conn, _)) = frames.first() {
+        if self.random.u8(..20) == 0
+            && let Some((conn, _)) = frames.first()
+        {
             frames.push((*conn, "ping".to_owned()));
         }
         if !self.world.frames(&frames) {
@@ -108,7 +131,10 @@ impl Simulation {
     /// the room comes again.
     fn unanswered(&mut self, n: usize) {
         let Peer { client, conn, .. } = &mut self.peers[n];
-        let lost = client.pending.values().any(|kind| kind == "join" || kind == "leave");
+        let lost = client
+            .pending
+            .values()
+            .any(|kind| kind == "join" || kind == "leave");
         client.pending.clear();
         if let (true, Some(conn)) = (lost, *conn) {
             self.world.vanish(conn);
@@ -124,8 +150,14 @@ impl Simulation {
         let seq = client.place.as_ref().map_or(0, |(_, seq)| *seq);
         let (kind, payload) = match random.u8(..30) {
             0..9 => ("broadcast", json!({"room": ROOM, "body": body})),
-            9..11 => ("broadcast", json!({"room": ROOM, "body": body, "ephemeral": true})),
-            11..13 => ("broadcast", json!({"room": ROOM, "body": body, "echo": false})),
+            9..11 => (
+                "broadcast",
+                json!({"room": ROOM, "body": body, "ephemeral": true}),
+            ),
+            11..13 => (
+                "broadcast",
+                json!({"room": ROOM, "body": body, "echo": false}),
+            ),
             13..16 => {
                 let again = random.bool();
                 let new = || (format!("k{body}"), body.clone());
@@ -139,13 +171,21 @@ impl Simulation {
                 if random.bool() {
                     join["meta"] = random.u8(..3).into();
                 }
-                if !client.joined && let Some(since) = client.since() {
+                if !client.joined
+                    && let Some(since) = client.since()
+                {
                     join["since"] = since;
                 }
                 ("join", join)
             }
-            20 => ("presence", json!({"status": if random.bool() { "online" } else { "away" }})),
-            21 => ("history", json!({"room": ROOM, "after": random.u64(..=seq), "limit": 5})),
+            20 => (
+                "presence",
+                json!({"status": if random.bool() { "online" } else { "away" }}),
+            ),
+            21 => (
+                "history",
+                json!({"room": ROOM, "after": random.u64(..=seq), "limit": 5}),
+            ),
             22 => ("history", json!({"room": ROOM, "limit": random.u8(1..20)})),
             23..25 => ("ack", json!({"room": ROOM, "seq": random.u64(..=seq)})),
             25 => ("members", json!({"room": ROOM})),
@@ -154,7 +194,10 @@ impl Simulation {
             28 => ("ping", json!({"n": 1})),
             _ => {
                 let input = json!({"prompt": body});
-                ("job", json!({"room": ROOM, "kind": "ai.chat", "input": input}))
+                (
+                    "job",
+                    json!({"room": ROOM, "kind": "ai.chat", "input": input}),
+                )
             }
         };
         client.ask(kind, &payload)
@@ -165,13 +208,20 @@ impl Simulation {
             if all || self.random.u8(..4) > 0 {
                 self.read_of(n);
                 let Peer { client, .. } = &self.peers[n];
-                assert!(client.pending.is_empty(), "{}: {:?}", client.user, client.pending);
+                assert!(
+                    client.pending.is_empty(),
+                    "{}: {:?}",
+                    client.user,
+                    client.pending
+                );
             }
         }
     }
 
     fn read_of(&mut self, n: usize) {
-        let Some(conn) = self.peers[n].conn else { return };
+        let Some(conn) = self.peers[n].conn else {
+            return;
+        };
         let Peer { client, .. } = &mut self.peers[n];
         for text in self.world.frames_of(conn) {
             if &*text == "pong" {
@@ -198,27 +248,52 @@ impl Simulation {
 
     /// The room's list, everybody's own list, and who is truly there are the same.
     pub fn check_people(&mut self) {
-        let op = Op::Members { after: None, limit: 500 };
+        let op = Op::Members {
+            after: None,
+            limit: 500,
+        };
         let page: Got<_> = self.world.ask("u9", op);
-        let Some(Ok(Reply::Members(page))) = page else { panic!("no members: {page:?}") };
-        let page: Vec<Value> = page.members.iter().map(|one| serde_json::to_value(one).unwrap()).collect();
+        let Some(Ok(Reply::Members(page))) = page else {
+            panic!("no members: {page:?}")
+        };
+        let page: Vec<Value> = page
+            .members
+            .iter()
+            .map(|one| serde_json::to_value(one).unwrap())
+            .collect();
         let user = |one: &Value| one["user"].as_str().unwrap().to_owned();
-        let listed: BTreeMap<String, u64> =
-            page.iter().map(|one| (user(one), one["connections"].as_u64().unwrap())).collect();
+        let listed: BTreeMap<String, u64> = page
+            .iter()
+            .map(|one| (user(one), one["connections"].as_u64().unwrap()))
+            .collect();
         let mut there: BTreeMap<String, u64> = BTreeMap::new();
-        for peer in self.peers.iter().filter(|peer| peer.conn.is_some() && peer.client.joined) {
+        for peer in self
+            .peers
+            .iter()
+            .filter(|peer| peer.conn.is_some() && peer.client.joined)
+        {
             *there.entry(peer.client.user.clone()).or_default() += 1;
         }
         assert_eq!(listed, there, "the room's members and who is there");
-        let metas: BTreeMap<String, Value> =
-            page.iter().map(|one| (user(one), one["meta"].clone())).collect();
-        for peer in self.peers.iter().filter(|peer| peer.conn.is_some() && peer.client.joined) {
+        let metas: BTreeMap<String, Value> = page
+            .iter()
+            .map(|one| (user(one), one["meta"].clone()))
+            .collect();
+        for peer in self
+            .peers
+            .iter()
+            .filter(|peer| peer.conn.is_some() && peer.client.joined)
+        {
             let own = &peer.client.user;
             let others = |mut all: BTreeMap<String, Value>| {
                 all.remove(own);
                 all
             };
-            assert_eq!(others(peer.client.people.clone()), others(metas.clone()), "as {own} sees it");
+            assert_eq!(
+                others(peer.client.people.clone()),
+                others(metas.clone()),
+                "as {own} sees it"
+            );
         }
     }
 }

@@ -41,7 +41,10 @@ pub struct Written {
 
 impl Client {
     pub fn new(user: &str) -> Self {
-        Self { user: user.to_owned(), ..Self::default() }
+        Self {
+            user: user.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// A request with the next id.
@@ -51,13 +54,10 @@ impl Client {
         json!({"type": kind, "id": self.asked.to_string(), "payload": payload})
     }
 
-    /// The last request's id.
-    pub fn last_id(&self) -> u64 {
-        self.asked
-    }
-
     pub fn since(&self) -> Option<Value> {
-        self.place.as_ref().map(|(epoch, seq)| json!({"epoch": epoch, "seq": seq}))
+        self.place
+            .as_ref()
+            .map(|(epoch, seq)| json!({"epoch": epoch, "seq": seq}))
     }
 
     /// The socket is gone; what it knows of the log stays.
@@ -89,7 +89,11 @@ impl Client {
             }
             "user_updated" => {
                 let known = self.people.insert(user_of(body), body["meta"].clone());
-                assert!(known.is_some(), "{}: updated a stranger: {frame}", self.user);
+                assert!(
+                    known.is_some(),
+                    "{}: updated a stranger: {frame}",
+                    self.user
+                );
             }
             "user_left" => {
                 let known = self.people.remove(&user_of(body));
@@ -100,16 +104,31 @@ impl Client {
             _ => {}
         }
         if frame.get("seq").is_some() {
-            assert!(self.joined, "{}: a message outside of the room: {frame}", self.user);
+            assert!(
+                self.joined,
+                "{}: a message outside of the room: {frame}",
+                self.user
+            );
             self.follow(&frame);
         }
         frame
     }
 
     fn reply(&mut self, frame: &Value) {
-        let id: u64 = frame["id"].as_str().expect("an id").parse().expect("one of ours");
-        let kind = self.pending.remove(&id).unwrap_or_else(|| panic!("not asked: {frame}"));
-        assert!(id > self.replied, "{}: replies out of order: {frame}", self.user);
+        let id: u64 = frame["id"]
+            .as_str()
+            .expect("an id")
+            .parse()
+            .expect("one of ours");
+        let kind = self
+            .pending
+            .remove(&id)
+            .unwrap_or_else(|| panic!("not asked: {frame}"));
+        assert!(
+            id > self.replied,
+            "{}: replies out of order: {frame}",
+            self.user
+        );
         self.replied = id;
         let (body, error) = (frame.get("body"), frame.get("error"));
         assert!(body.is_some() != error.is_some(), "{frame}");
@@ -141,16 +160,31 @@ impl Client {
         let recovered = joined["recovered"].as_bool();
         if self.joined && recovered.is_none() {
             let told = Some((epoch.clone(), head));
-            assert_eq!(self.place, told, "{}: a reply ahead of the room: {joined}", self.user);
+            assert_eq!(
+                self.place, told,
+                "{}: a reply ahead of the room: {joined}",
+                self.user
+            );
         }
         self.joined = true;
         self.list(&joined["members"]);
         self.answers.clear();
         for answer in joined["answers"].as_array().expect("a list") {
-            let text = answer["text"].as_str().expect("a text").encode_utf16().collect();
+            let text = answer["text"]
+                .as_str()
+                .expect("a text")
+                .encode_utf16()
+                .collect();
             let attempt = answer["attempt"].as_u64().expect("an attempt");
             let id = answer["message_id"].as_str().expect("an id").to_owned();
-            self.answers.insert(id, Written { attempt, text, torn: false });
+            self.answers.insert(
+                id,
+                Written {
+                    attempt,
+                    text,
+                    torn: false,
+                },
+            );
         }
         match recovered {
             // The `gap` that follows says what is lost.
@@ -162,7 +196,9 @@ impl Client {
             // Whoever said where it was is told everything since then.
             Some(true) => assert_eq!(self.place.as_ref().map(|(epoch, _)| epoch), Some(&epoch)),
             None => {
-                let first = missed.first().map_or(head + 1, |first| first["seq"].as_u64().unwrap());
+                let first = missed
+                    .first()
+                    .map_or(head + 1, |first| first["seq"].as_u64().unwrap());
                 self.start(&epoch, first - 1);
             }
         }
@@ -178,7 +214,11 @@ impl Client {
         let to = body["to"].as_u64().expect("a seq");
         if let (Some((known, seq)), Some(from)) = (&self.place, body["from"].as_u64()) {
             assert_eq!(*known, epoch, "{body}");
-            assert!(from <= seq + 1, "{}: a gap that begins too late: {body}", self.user);
+            assert!(
+                from <= seq + 1,
+                "{}: a gap that begins too late: {body}",
+                self.user
+            );
         }
         self.start(&epoch, to);
         self.gaps.push(body.clone());
@@ -199,11 +239,18 @@ impl Client {
     }
 
     fn follow(&mut self, frame: &Value) {
-        let (epoch, seq) = (frame["epoch"].as_str().expect("an epoch"), frame["seq"].as_u64());
+        let (epoch, seq) = (
+            frame["epoch"].as_str().expect("an epoch"),
+            frame["seq"].as_u64(),
+        );
         let (known, last) = self.place.as_mut().expect("joined before");
         let seq = seq.expect("a seq");
         assert_eq!(known, epoch, "{frame}");
-        assert!(seq <= *last + 1, "{}: jumped from {last}: {frame}", self.user);
+        assert!(
+            seq <= *last + 1,
+            "{}: jumped from {last}: {frame}",
+            self.user
+        );
         *last = seq.max(*last);
         if frame["meta"].get("job").is_some() {
             self.answers.remove(frame["id"].as_str().expect("an id"));
@@ -217,11 +264,18 @@ impl Client {
             return;
         }
         let seq = frame["seq"].as_u64().expect("a seq");
-        let Some(before) = self.log.insert(seq, frame.clone()) else { return };
+        let Some(before) = self.log.insert(seq, frame.clone()) else {
+            return;
+        };
         // What a sender does not want back live is a `skip` then, and itself in history.
         let own = |frame: &Value| frame["from"]["user"] == self.user.as_str();
-        let hidden = before["type"] == "skip" && own(frame) || frame["type"] == "skip" && own(&before);
-        assert!(hidden || before == *frame, "{}: {before} became {frame}", self.user);
+        let hidden =
+            before["type"] == "skip" && own(frame) || frame["type"] == "skip" && own(&before);
+        assert!(
+            hidden || before == *frame,
+            "{}: {before} became {frame}",
+            self.user
+        );
         if frame["type"] == "skip" {
             self.log.insert(seq, before);
         }
@@ -231,11 +285,18 @@ impl Client {
         let id = body["message_id"].as_str().expect("an id");
         let attempt = body["attempt"].as_u64().expect("an attempt");
         let index = body["index"].as_u64().expect("an index") as usize;
-        let text: Vec<u16> = body["text"].as_str().expect("a text").encode_utf16().collect();
+        let text: Vec<u16> = body["text"]
+            .as_str()
+            .expect("a text")
+            .encode_utf16()
+            .collect();
         let written = self.answers.entry(id.to_owned()).or_default();
         if written.attempt != attempt {
             assert!(attempt > written.attempt, "an attempt before: {body}");
-            *written = Written { attempt, ..Written::default() };
+            *written = Written {
+                attempt,
+                ..Written::default()
+            };
         }
         if written.torn {
             return;
@@ -245,9 +306,17 @@ impl Client {
             written.torn = true;
             return;
         }
-        assert!(index == had || index < had && self.lenient, "{}: {had}: {body}", self.user);
+        assert!(
+            index == had || index < had && self.lenient,
+            "{}: {had}: {body}",
+            self.user
+        );
         let overlap = (had - index).min(text.len());
-        assert_eq!(written.text[index..index + overlap], text[..overlap], "{body}");
+        assert_eq!(
+            written.text[index..index + overlap],
+            text[..overlap],
+            "{body}"
+        );
         written.text.extend(&text[overlap..]);
     }
 }

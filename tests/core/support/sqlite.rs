@@ -36,7 +36,12 @@ impl Sqlite {
         });
         let connection = Connection::open_in_memory().expect("SQLite opens in memory");
         connection.set_prepared_statement_cache_capacity(256);
-        Self { connection, statements: Cell::new(0), fault: Cell::new(None), poison: Cell::new(None) }
+        Self {
+            connection,
+            statements: Cell::new(0),
+            fault: Cell::new(None),
+            poison: Cell::new(None),
+        }
     }
 
     /// A transaction as the edge has one: rolled back when the closure fails, or when the world
@@ -58,7 +63,9 @@ impl Sqlite {
     /// As the test asked for.
     fn go_wrong(&self, params: &[Value]) -> Result<(), Broken> {
         let poisoned = |text: &str| {
-            params.iter().any(|value| matches!(value, Value::Text(held) if held.contains(text)))
+            params
+                .iter()
+                .any(|value| matches!(value, Value::Text(held) if held.contains(text)))
         };
         let fault = match (self.fault.get(), self.poison.get()) {
             (Some((0, fault)), _) => {
@@ -77,7 +84,10 @@ impl Sqlite {
     }
 
     fn control(&self, statement: &str) {
-        let mut prepared = self.connection.prepare_cached(statement).expect("it prepares");
+        let mut prepared = self
+            .connection
+            .prepare_cached(statement)
+            .expect("it prepares");
         prepared.execute([]).expect("a savepoint begins and ends");
     }
 
@@ -88,7 +98,9 @@ impl Sqlite {
             .expect("the tables are listed");
         for table in tables {
             let name = table.text(0).expect("a name");
-            self.connection.execute_batch(&format!("DROP TABLE {name}")).expect("dropped");
+            self.connection
+                .execute_batch(&format!("DROP TABLE {name}"))
+                .expect("dropped");
         }
     }
 }
@@ -100,7 +112,10 @@ impl Sql for Sqlite {
             let begins = begins.is_some_and(|begins| begins.eq_ignore_ascii_case(word));
             assert!(!begins, "{statement}");
         }
-        assert!(params.len() <= 100, "the object's SQLite binds at most 100 parameters");
+        assert!(
+            params.len() <= 100,
+            "the object's SQLite binds at most 100 parameters"
+        );
         self.statements.set(self.statements.get() + 1);
         self.go_wrong(params)?;
         let broken = |error: rusqlite::Error| Broken(format!("{error}: {statement}"));
@@ -129,7 +144,10 @@ fn bind(
     match value {
         Value::Blob(bytes) => statement.raw_bind_parameter(index, bytes),
         Value::Int(n) => {
-            assert!(n.unsigned_abs() < 1 << 53, "the object's SQLite takes no such number: {n}");
+            assert!(
+                n.unsigned_abs() < 1 << 53,
+                "the object's SQLite takes no such number: {n}"
+            );
             statement.raw_bind_parameter(index, n)
         }
         Value::Null => statement.raw_bind_parameter(index, rusqlite::types::Null),

@@ -81,10 +81,6 @@ pub struct World {
 pub type Got<T> = Option<T>;
 
 impl World {
-    pub fn new(seed: u64) -> Self {
-        Self::with(seed, &[])
-    }
-
     pub fn with(seed: u64, variables: &[(&str, &str)]) -> Self {
         let config = config(variables);
         let setting = Setting {
@@ -119,6 +115,7 @@ impl World {
         }
     }
 
+    #[allow(dead_code, reason = "the benchmarks use it")]
     pub fn room(&self) -> &RoomName {
         &self.setting.room
     }
@@ -146,11 +143,18 @@ impl World {
         self.conns += 1;
         let (conn, waiter) = (ConnId(self.conns), self.waiter());
         let join = Join::default();
-        let entering = Entering { conn, grant: grant(user), protocol: Protocol::Native, join };
+        let entering = Entering {
+            conn,
+            grant: grant(user),
+            protocol: Protocol::Native,
+            join,
+        };
         let entering = Box::new(entering);
         let mut inputs = vec![Input::Home(home::Input::Connect { waiter, entering })];
         for body in bodies {
-            let op = format!(r#"{{"publish":{{"type":"message","body":"{body}","ephemeral":false,"echo":true}}}}"#);
+            let op = format!(
+                r#"{{"publish":{{"type":"message","body":"{body}","ephemeral":false,"echo":true}}}}"#
+            );
             let op = serde_json::from_str(&op).unwrap();
             let (waiter, call) = (self.waiter(), Box::new(self.calling("http", body, op)));
             inputs.push(Input::Call { waiter, call });
@@ -162,7 +166,12 @@ impl World {
     pub fn connect_as(&mut self, grant: Grant, join: Join) -> Got<Result<ConnId, Rejected>> {
         self.conns += 1;
         let conn = ConnId(self.conns);
-        let entering = Box::new(Entering { conn, grant, protocol: Protocol::Native, join });
+        let entering = Box::new(Entering {
+            conn,
+            grant,
+            protocol: Protocol::Native,
+            join,
+        });
         let waiter = self.waiter();
         let effects = self.tick(vec![Input::Home(home::Input::Connect { waiter, entering })])?;
         if effects.accepts.contains(&(waiter, conn)) {
@@ -196,7 +205,9 @@ impl World {
 
     /// The client goes. In the handler the socket is still listed, without being open.
     pub fn close(&mut self, conn: ConnId, code: u16) {
-        let Some(socket) = self.sockets.get_mut(&conn).filter(|socket| socket.open) else { return };
+        let Some(socket) = self.sockets.get_mut(&conn).filter(|socket| socket.open) else {
+            return;
+        };
         socket.open = false;
         socket.attachment = None;
         self.tick(vec![Input::Home(home::Input::Closed { conn, code })]);
@@ -244,9 +255,17 @@ impl World {
 
     pub fn work(&mut self, op: WorkerOp) -> Got<WorkerReply> {
         let waiter = self.waiter();
-        let call = Box::new(WorkerCall { v: VERSION, room: self.setting.room.clone(), op });
+        let call = Box::new(WorkerCall {
+            v: VERSION,
+            room: self.setting.room.clone(),
+            op,
+        });
         let effects = self.tick(vec![Input::Worker { waiter, call }])?;
-        effects.verdicts.into_iter().find(|(to, _)| *to == waiter).map(|(_, reply)| reply)
+        effects
+            .verdicts
+            .into_iter()
+            .find(|(to, _)| *to == waiter)
+            .map(|(_, reply)| reply)
     }
 
     /// Time passes up to `at`, and the alarm rings whenever it is due.
@@ -266,7 +285,10 @@ impl World {
             }
             rings += 1;
             // A grid of a second, and a few things that are exact.
-            assert!(rings < 50 + 2 * length.0 / 1000, "the alarm rings without end");
+            assert!(
+                rings < 50 + 2 * length.0 / 1000,
+                "the alarm rings without end"
+            );
         }
         self.now = self.now.max(until);
     }
@@ -277,14 +299,21 @@ impl World {
 
     /// What was sent to a client since the last look.
     pub fn received(&mut self, conn: ConnId) -> Vec<serde_json::Value> {
-        let Some(socket) = self.sockets.get_mut(&conn) else { return Vec::new() };
+        let Some(socket) = self.sockets.get_mut(&conn) else {
+            return Vec::new();
+        };
         let frames = socket.sent.drain(..);
-        frames.map(|text| serde_json::from_str(&text).unwrap_or_else(|_| (&*text).into())).collect()
+        frames
+            .map(|text| serde_json::from_str(&text).unwrap_or_else(|_| (&*text).into()))
+            .collect()
     }
 
     /// The same, as it was sent.
     pub fn frames_of(&mut self, conn: ConnId) -> Vec<Rc<str>> {
-        self.sockets.get_mut(&conn).map(|socket| socket.sent.drain(..).collect()).unwrap_or_default()
+        self.sockets
+            .get_mut(&conn)
+            .map(|socket| socket.sent.drain(..).collect())
+            .unwrap_or_default()
     }
 
     /// Whether we closed it, and how.
@@ -293,15 +322,29 @@ impl World {
     }
 
     /// One turn by itself: what it leaves to be done is not.
+    #[allow(dead_code, reason = "the benchmarks use it")]
     pub fn turn(&mut self, inputs: &[Input]) -> Effects {
-        let Self { sql, setting, random, object, now, sockets, .. } = self;
-        let (effects, failures) = turn::run(object, *now, inputs, &mut Surroundings {
-            setting,
+        let Self {
             sql,
+            setting,
             random,
-            sockets: &|| listed(sockets),
-            transaction: &mut |run| sql.transaction(false, run),
-        });
+            object,
+            now,
+            sockets,
+            ..
+        } = self;
+        let (effects, failures) = turn::run(
+            object,
+            *now,
+            inputs,
+            &mut Surroundings {
+                setting,
+                sql,
+                random,
+                sockets: &|| listed(sockets),
+                transaction: &mut |run| sql.transaction(false, run),
+            },
+        );
         assert_eq!(failures, []);
         effects
     }
@@ -310,14 +353,27 @@ impl World {
     pub fn tick(&mut self, inputs: Vec<Input>) -> Got<Effects> {
         self.ticks += 1;
         let death = std::mem::replace(&mut self.death, Death::None);
-        let Self { sql, setting, random, object, now, sockets, .. } = self;
-        let (effects, failures) = turn::run(object, *now, &inputs, &mut Surroundings {
-            setting,
+        let Self {
             sql,
+            setting,
             random,
-            sockets: &|| listed(sockets),
-            transaction: &mut |run| sql.transaction(death == Death::BeforeCommit, run),
-        });
+            object,
+            now,
+            sockets,
+            ..
+        } = self;
+        let (effects, failures) = turn::run(
+            object,
+            *now,
+            &inputs,
+            &mut Surroundings {
+                setting,
+                sql,
+                random,
+                sockets: &|| listed(sockets),
+                transaction: &mut |run| sql.transaction(death == Death::BeforeCommit, run),
+            },
+        );
         assert!(self.may_fail || failures.is_empty(), "{failures:?}");
         self.failures.extend(failures);
         if death != Death::None {
@@ -336,7 +392,13 @@ impl World {
 
     fn carry_out(&mut self, effects: &Effects) {
         for (_, conn) in &effects.accepts {
-            self.sockets.insert(*conn, Socket { open: true, ..Socket::default() });
+            self.sockets.insert(
+                *conn,
+                Socket {
+                    open: true,
+                    ..Socket::default()
+                },
+            );
         }
         for (conn, frame) in &effects.flush.sends {
             if let Some(socket) = self.sockets.get_mut(conn).filter(|socket| socket.open) {
@@ -405,7 +467,11 @@ fn listed(sockets: &BTreeMap<ConnId, Socket>) -> Vec<Listed> {
 }
 
 fn answer(effects: Effects, waiter: WaiterNo) -> Got<Answer> {
-    effects.answers.into_iter().find(|(to, _)| *to == waiter).map(|(_, answer)| answer)
+    effects
+        .answers
+        .into_iter()
+        .find(|(to, _)| *to == waiter)
+        .map(|(_, answer)| answer)
 }
 
 pub fn grant(user: &str) -> Grant {
@@ -422,6 +488,9 @@ pub fn grant(user: &str) -> Grant {
 
 pub fn config(variables: &[(&str, &str)]) -> Config {
     let secret = [("JWT_SECRET", "0123456789abcdef0123456789abcdef")];
-    let all: BTreeMap<&str, &str> = secret.into_iter().chain(variables.iter().copied()).collect();
+    let all: BTreeMap<&str, &str> = secret
+        .into_iter()
+        .chain(variables.iter().copied())
+        .collect();
     Config::read(&|name| all.get(name).map(|value| (*value).to_owned())).unwrap()
 }

@@ -1,9 +1,8 @@
-//! The fields of a JSON body, each read by its own rule and refused by its own name; what the
-//! bodies of all routes hold is in one struct. `null` in an optional field is as good as its
-//! absence; in `body` it is a value like any other.
+//! The fields of a JSON object that a peer sent, each read by its own rule and refused by its own
+//! name: the same rules on a socket and over HTTP. Knows no message and no route.
 //!
-//! The rules are those of the native protocol (`wire/native/payload.rs`), which this folder may
-//! not import; the tables of both tests hold them to the same bounds.
+//! `null` in an optional field is as good as its absence (many clients write it so); where it is a
+//! value like any other, [`Field::value`] gives it.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -12,69 +11,26 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::error::{Code, Rejected};
+use crate::id::{NUMBER_MAX, Seq};
 use crate::limits::{JSON_MAX_DEPTH, META_MAX_BYTES};
 use crate::message::Json;
 
-/// A body, taken apart but not read.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Fields<'a> {
-    #[serde(borrow)]
-    pub body: Field<'a>,
-    pub corr: Field<'a>,
-    pub delay_ms: Field<'a>,
-    pub ephemeral: Field<'a>,
-    pub exclude: Field<'a>,
-    pub input: Field<'a>,
-    pub key: Field<'a>,
-    pub kind: Field<'a>,
-    pub max_attempts: Field<'a>,
-    pub meta: Field<'a>,
-    pub priority: Field<'a>,
-    #[serde(rename = "type")]
-    pub kind_of_event: Field<'a>,
-}
-
 /// The text of one value, or nothing.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Field<'a>(Option<&'a RawValue>);
-
-impl<'a> Fields<'a> {
-    /// # Errors
-    /// `bad_message` for what is no JSON or no object, `invalid_payload` for a field given twice
-    /// and for nesting deeper than [`JSON_MAX_DEPTH`].
-    pub(super) fn parse(body: &'a str) -> Result<Self, Rejected> {
-        let bad = |detail| Err(Rejected::new(Code::BadMessage, detail));
-        // Skipping a value costs no stack, so this measures nothing yet.
-        let Ok(raw) = serde_json::from_str::<&RawValue>(body) else {
-            return bad(if body.is_empty() {
-                "the body is empty"
-            } else {
-                "the body is not JSON"
-            });
-        };
-        if !raw.get().starts_with('{') {
-            return bad("the body must be a JSON object");
-        }
-        if is_deeper_than(JSON_MAX_DEPTH, raw.get()) {
-            return Err(invalid(format!("nested deeper than {JSON_MAX_DEPTH}")));
-        }
-        serde_json::from_str(raw.get()).map_err(|error| invalid(error.to_string()))
-    }
-}
+pub struct Field<'a>(Option<&'a RawValue>);
 
 impl<'a> Field<'a> {
     /// The value, `null` included.
-    pub(super) const fn value(self) -> Option<&'a RawValue> {
+    pub const fn value(self) -> Option<&'a RawValue> {
         self.0
     }
 
     /// The value, unless it is `null`.
-    pub(super) fn given(self) -> Option<&'a RawValue> {
+    pub fn given(self) -> Option<&'a RawValue> {
         self.0.filter(|raw| raw.get() != "null")
     }
 
-    pub(super) fn text(self, name: &str) -> Result<Option<Cow<'a, str>>, Rejected> {
+    pub fn text(self, name: &str) -> Result<Option<Cow<'a, str>>, Rejected> {
         let Some(raw) = self.given() else {
             return Ok(None);
         };
@@ -82,7 +38,7 @@ impl<'a> Field<'a> {
         Ok(Some(text))
     }
 
-    pub(super) fn texts(self, name: &str, max: usize) -> Result<Vec<String>, Rejected> {
+    pub fn texts(self, name: &str, max: usize) -> Result<Vec<String>, Rejected> {
         let Some(raw) = self.given() else {
             return Ok(Vec::new());
         };
@@ -95,7 +51,7 @@ impl<'a> Field<'a> {
     }
 
     /// A text that is not empty and has at most `max_bytes`.
-    pub(super) fn short_text(
+    pub fn short_text(
         self,
         name: &str,
         max_bytes: usize,
@@ -111,7 +67,7 @@ impl<'a> Field<'a> {
         Ok(Some(text.into_owned()))
     }
 
-    pub(super) fn number<N: TryFrom<i64>>(
+    pub fn number<N: TryFrom<i64>>(
         self,
         name: &str,
         range: RangeInclusive<i64>,
@@ -135,7 +91,11 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(super) fn flag(self, name: &str) -> Result<Option<bool>, Rejected> {
+    pub fn seq(self, name: &str) -> Result<Option<Seq>, Rejected> {
+        Ok(self.number(name, 0..=NUMBER_MAX as i64)?.map(Seq))
+    }
+
+    pub fn flag(self, name: &str) -> Result<Option<bool>, Rejected> {
         match self.given().map(RawValue::get) {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
@@ -144,7 +104,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    pub(super) fn meta(self, name: &str) -> Result<Option<Json>, Rejected> {
+    pub fn meta(self, name: &str) -> Result<Option<Json>, Rejected> {
         let Some(raw) = self.given() else {
             return Ok(None);
         };
@@ -163,16 +123,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
     }
 }
 
-pub(super) fn required<T>(name: &str, value: Option<T>) -> Result<T, Rejected> {
+pub fn required<T>(name: &str, value: Option<T>) -> Result<T, Rejected> {
     value.ok_or_else(|| invalid(format!("`{name}` is missing")))
 }
 
-pub(super) fn invalid(detail: impl Into<String>) -> Rejected {
+pub fn invalid(detail: impl Into<String>) -> Rejected {
     Rejected::new(Code::InvalidPayload, detail)
 }
 
-/// A JSON string's text, borrowed where nothing in it is escaped.
-fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
+/// A JSON string's text, borrowed where nothing in it is escaped; nothing for any other value,
+/// and for escapes that make no text (half a surrogate pair).
+pub fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
         return serde_json::from_str(raw.get()).ok().map(Cow::Owned);
@@ -180,7 +141,17 @@ fn text_of(raw: &RawValue) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(inner))
 }
 
-/// Whether valid JSON nests deeper than `max`, by counting brackets outside of strings.
+/// Measures valid JSON by counting brackets outside of strings, before any of it is read.
+///
+/// # Errors
+/// `invalid_payload` for nesting deeper than [`JSON_MAX_DEPTH`].
+pub fn check_depth(json: &str) -> Result<(), Rejected> {
+    if is_deeper_than(JSON_MAX_DEPTH, json) {
+        return Err(invalid(format!("nested deeper than {JSON_MAX_DEPTH}")));
+    }
+    Ok(())
+}
+
 fn is_deeper_than(max: usize, json: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json.bytes() {
