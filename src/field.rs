@@ -51,11 +51,7 @@ impl<'a> Field<'a> {
     }
 
     /// A text that is not empty and has at most `max_bytes`.
-    pub fn short_text(
-        self,
-        name: &str,
-        max_bytes: usize,
-    ) -> Result<Option<String>, Rejected> {
+    pub fn short_text(self, name: &str, max_bytes: usize) -> Result<Option<String>, Rejected> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };

@@ -293,7 +293,6 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::claims::GUEST_PREFIX;
 use super::shown_name;
-use crate::limits::{GUEST_KEY_MAX_CHARS, GUEST_KEY_MIN_CHARS};
 use crate::error::{Code, Rejected};
 use crate::grant::{Grant, Pattern, Scope, Scopes};
 use crate::id::{RoomName, UserId};
+use crate::limits::{GUEST_KEY_MAX_CHARS, GUEST_KEY_MIN_CHARS};
 
 /// A guest of `room`. `guest` is the text the client keeps: with it, the same person comes back;
 /// without it, `random` (64 bits, drawn anew for each call) is somebody new.
@@ -24,8 +24,11 @@ pub fn guest(
     random: u64,
 ) -> Result<Grant, Rejected> {
     let id = match guest {
-        Some(key) if !(GUEST_KEY_MIN_CHARS..=GUEST_KEY_MAX_CHARS).contains(&key.chars().count()) => {
-            let detail = format!("`guest` has {GUEST_KEY_MIN_CHARS} to {GUEST_KEY_MAX_CHARS} characters");
+        Some(key)
+            if !(GUEST_KEY_MIN_CHARS..=GUEST_KEY_MAX_CHARS).contains(&key.chars().count()) =>
+        {
+            let detail =
+                format!("`guest` has {GUEST_KEY_MIN_CHARS} to {GUEST_KEY_MAX_CHARS} characters");
             return Err(Rejected::new(Code::InvalidPayload, detail));
         }
         Some(key) => digest(room, key),

@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn it_is_never_in_the_past() {
         let mut alarm = Alarm::Off;
-        assert_eq!(alarm.arm(NOW, Some(Timestamp(3))), Some(NOW.plus(Millis(1))));
+        assert_eq!(
+            alarm.arm(NOW, Some(Timestamp(3))),
+            Some(NOW.plus(Millis(1)))
+        );
     }
 
     #[test]

@@ -7,31 +7,23 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
-use web_sys::{Request, RequestInit, Response};
+use wasm_bindgen_futures::future_to_promise;
 
 use crate::ai::{self, Failure, HttpRequest, OpenAi, Provider, Question, Run, Start};
 use crate::config::{AiConfig, AiProvider};
 use crate::error::Broken;
-use crate::id::{JobId, RoomName};
+use crate::id::JobId;
 use crate::limits::ERROR_BODY_MAX_BYTES;
-use crate::link::VERSION;
 use crate::queue::Token;
 use crate::time::{Millis, Timestamp};
 
-use super::inbox::{Inbox, Outcome};
+use super::inbox::Inbox;
 use super::js;
-use super::object::Input;
 use super::outbound::Outbound;
+use super::port::Port;
 use super::setup::Setup;
-use super::stub::{self, Claimed, WorkerCall, WorkerOp, WorkerReply};
+use super::stub::{Claimed, WorkerOp, WorkerReply};
 use super::{clock, log};
-
-/// How a consumer speaks to its room.
-pub enum Port {
-    Inside(Rc<Inbox>),
-    Stub { env: JsValue, room: RoomName },
-}
 
 /// A job in our hands.
 struct Work {
@@ -69,7 +61,10 @@ impl From<Failure> for Stop {
 /// Starts it inside the object, under `waitUntil`: the alarm that asked for it returns at once.
 pub fn start_inside(inbox: &Rc<Inbox>, job: JobId) {
     let this = inbox.clone();
-    let setup = Setup { config: this.setting.config.clone(), keys: this.setting.keys.clone() };
+    let setup = Setup {
+        config: this.setting.config.clone(),
+        keys: this.setting.keys.clone(),
+    };
     let promise = future_to_promise(AssertUnwindSafe(async move {
         if let Err(broken) = run(Port::Inside(this), &setup, job).await {
             log::broken("job", &broken.0);
@@ -90,7 +85,14 @@ pub async fn run(port: Port, setup: &Setup, job: JobId) -> Result<(), Broken> {
     };
     let token = claimed.token;
     let renew_every = RENEW_EVERY.min(Millis(claimed.lease_ms.0 / 3));
-    let mut work = Work { port, job, token, renew_every, text: String::new(), told: 0 };
+    let mut work = Work {
+        port,
+        job,
+        token,
+        renew_every,
+        text: String::new(),
+        told: 0,
+    };
     let detailed = setup.config.detailed_errors;
     match work.answer(&setup.config.ai, claimed).await {
         Ok(()) | Err(Stop::Told) => {}
@@ -151,7 +153,9 @@ impl Work {
             return Err(failure.into());
         }
         while !run.is_complete() {
-            let Some(chunk) = self.next(&mut response, until).await? else { break };
+            let Some(chunk) = self.next(&mut response, until).await? else {
+                break;
+            };
             let deltas = run.eat(&chunk)?;
             self.tell(&deltas.concat()).await?;
         }
@@ -194,7 +198,13 @@ impl Work {
     }
 
     async fn renew(&mut self) -> Result<(), Stop> {
-        let reply = self.port.say(WorkerOp::Renew { job: self.job, token: self.token }).await?;
+        let reply = self
+            .port
+            .say(WorkerOp::Renew {
+                job: self.job,
+                token: self.token,
+            })
+            .await?;
         self.obey(reply)
     }
 
@@ -230,12 +240,22 @@ impl Work {
 
     async fn complete(&mut self, text: String, model: String) -> Result<(), Stop> {
         let Self { job, token, .. } = *self;
-        self.port.say(WorkerOp::Complete { job, token, text, model }).await?;
+        self.port
+            .say(WorkerOp::Complete {
+                job,
+                token,
+                text,
+                model,
+            })
+            .await?;
         Ok(())
     }
 
     async fn fail(&self, failure: Failure, detailed: bool) {
-        log::broken("provider", &format!("{}: {}", failure.summary, failure.detail));
+        log::broken(
+            "provider",
+            &format!("{}: {}", failure.summary, failure.detail),
+        );
         let error = if detailed && !failure.detail.is_empty() {
             format!("{}: {}", failure.summary, failure.detail)
         } else {
@@ -252,46 +272,6 @@ impl Work {
             log::broken("job", &broken.0);
         }
     }
-}
-
-impl Port {
-    pub fn stub(env: JsValue, room: RoomName) -> Self {
-        Self::Stub { env, room }
-    }
-
-    async fn say(&self, op: WorkerOp) -> Result<WorkerReply, Broken> {
-        match self {
-            Self::Inside(inbox) => {
-                let call = WorkerCall { v: VERSION, room: inbox.setting.room.clone(), op };
-                let call = Box::new(call);
-                match inbox.ask(|waiter| Input::Worker { waiter, call }).await {
-                    Outcome::Verdict(reply) => Ok(reply),
-                    Outcome::Answer(Err(rejected)) => Err(Broken(rejected.to_string())),
-                    Outcome::Accepted | Outcome::Answer(Ok(_)) => {
-                        Err(Broken("an answer of another kind".to_owned()))
-                    }
-                }
-            }
-            Self::Stub { env, room } => {
-                let call = WorkerCall { v: VERSION, room: room.clone(), op };
-                let text = fetch(env, room, &call).await.map_err(|e| Broken(js::text(&e)))?;
-                stub::read_reply(&text)
-            }
-        }
-    }
-}
-
-async fn fetch(env: &JsValue, room: &RoomName, call: &WorkerCall) -> js::Js<String> {
-    let init = RequestInit::new();
-    init.set_method("POST");
-    init.set_body(&JsValue::from_str(&stub::write(call)));
-    let url = format!("{}{}", stub::ORIGIN, stub::WORKER_PATH);
-    let request = Request::new_with_str_and_init(&url, &init)?;
-    let rooms: js::Namespace = js::binding(env, super::entry::ROOM)?;
-    let response = JsFuture::from(rooms.by_name(room)?.fetch(&request)?).await?;
-    let response: Response = response.into();
-    let text = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
-    if response.ok() { Ok(text) } else { Err(JsValue::from_str(&text)) }
 }
 
 fn provider(config: &AiConfig) -> Provider {

@@ -28,7 +28,9 @@ pub(super) fn carry_out(
 ) -> Vec<(WaiterNo, Outcome)> {
     let mut waiting = Vec::new();
     for (waiter, conn) in effects.accepts {
-        let Some(socket) = cell.upgrades.remove(&waiter) else { continue };
+        let Some(socket) = cell.upgrades.remove(&waiter) else {
+            continue;
+        };
         if report("accept", inbox.state.accept(&socket, &Inbox::tags(conn))) {
             cell.sockets.get_or_insert_default().insert(conn, socket);
             waiting.push((waiter, Outcome::Accepted));
@@ -61,8 +63,18 @@ pub(super) fn carry_out(
     for line in effects.log {
         write(inbox, line);
     }
-    waiting.extend(effects.answers.into_iter().map(|(to, answer)| (to, Outcome::Answer(answer))));
-    waiting.extend(effects.verdicts.into_iter().map(|(to, reply)| (to, Outcome::Verdict(reply))));
+    waiting.extend(
+        effects
+            .answers
+            .into_iter()
+            .map(|(to, answer)| (to, Outcome::Answer(answer))),
+    );
+    waiting.extend(
+        effects
+            .verdicts
+            .into_iter()
+            .map(|(to, reply)| (to, Outcome::Verdict(reply))),
+    );
     waiting
 }
 
@@ -71,7 +83,9 @@ fn flush(cell: &mut Cell, flush: Flush) {
     let sockets = cell.sockets.get_or_insert_default();
     let mut strings: Vec<(*const u8, JsValue)> = Vec::new();
     for (conn, frame) in &flush.sends {
-        let Some(socket) = sockets.get(conn) else { continue };
+        let Some(socket) = sockets.get(conn) else {
+            continue;
+        };
         let address = frame.as_ptr();
         let string = match strings.iter().rev().find(|(known, _)| *known == address) {
             Some((_, string)) => string.clone(),
@@ -103,7 +117,10 @@ fn send(inbox: &Rc<Inbox>, row: OutboxNo, body: String) {
         if let Err(error) = &sent {
             log::broken("queue_send", &js::text(error));
         }
-        this.push(Input::Sent { row, ok: sent.is_ok() });
+        this.push(Input::Sent {
+            row,
+            ok: sent.is_ok(),
+        });
     });
 }
 
@@ -111,19 +128,26 @@ fn write(inbox: &Inbox, line: Log) {
     let room = inbox.setting.room.to_string();
     let least = inbox.setting.config.log_level;
     match line {
-        Log::Connected { conn, user, connections } => Line::new(LogLevel::Info, "connected")
+        Log::Connected {
+            conn,
+            user,
+            connections,
+        } => Line::new(LogLevel::Info, "connected")
             .with("room", room)
             .with("conn", conn.to_string())
             .with("user", user)
             .with("connections", connections),
-        Log::Disconnected { conn, user, reason, lasted_ms } => {
-            Line::new(LogLevel::Info, "disconnected")
-                .with("room", room)
-                .with("conn", conn.to_string())
-                .with("user", user)
-                .with("reason", reason)
-                .with("lasted_ms", lasted_ms)
-        }
+        Log::Disconnected {
+            conn,
+            user,
+            reason,
+            lasted_ms,
+        } => Line::new(LogLevel::Info, "disconnected")
+            .with("room", room)
+            .with("conn", conn.to_string())
+            .with("user", user)
+            .with("reason", reason)
+            .with("lasted_ms", lasted_ms),
     }
     .write(least);
 }
@@ -132,7 +156,9 @@ fn write(inbox: &Inbox, line: Log) {
 fn report(what: &str, result: Js<()>) -> bool {
     if let Err(error) = &result {
         let detail = format!("{what}: {}", js::text(error));
-        Line::new(LogLevel::Debug, "socket").with("detail", detail).write(LogLevel::Info);
+        Line::new(LogLevel::Debug, "socket")
+            .with("detail", detail)
+            .write(LogLevel::Info);
     }
     result.is_ok()
 }

@@ -4,7 +4,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use js_sys::{Promise, Uint8Array};
+use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use web_sys::{Headers, Request as JsRequest, RequestInit, Response as JsResponse};
@@ -23,17 +23,10 @@ use crate::wire::Protocol;
 
 use super::js::{self, Js};
 use super::log::Line;
+use super::request::{Parts, ROOM, assets, object, post, read_body};
 use super::setup::{Setup, setup};
 use super::stub::{self, Call, Enter};
 use super::{clock, queue, response};
-
-/// The URL of a request, taken apart once.
-struct Parts {
-    method: String,
-    scheme: String,
-    path: String,
-    query: String,
-}
 
 /// One request on its way through.
 struct Visit {
@@ -48,8 +41,18 @@ pub fn fetch(request: JsRequest, env: JsValue, _ctx: js::Context) -> Promise {
     future_to_promise(AssertUnwindSafe(async move {
         let parts = Parts::of(&request);
         match setup(&env) {
-            Ok(setup) => Visit { request, parts, env, setup }.answer().await.map(JsValue::from),
-            Err(wrong) => misconfigured(&request, &parts, &env, &wrong).await.map(JsValue::from),
+            Ok(setup) => Visit {
+                request,
+                parts,
+                env,
+                setup,
+            }
+            .answer()
+            .await
+            .map(JsValue::from),
+            Err(wrong) => misconfigured(&request, &parts, &env, &wrong)
+                .await
+                .map(JsValue::from),
         }
     }))
 }
@@ -66,16 +69,16 @@ impl Visit {
             return self.say(cors.as_ref(), preflight);
         }
         match Route::parse(request.method, request.path) {
-            Ok(Route::About) if about::wants_page(&request) => assets(&self.env, &self.request).await,
+            Ok(Route::About) if about::wants_page(&request) => {
+                assets(&self.env, &self.request).await
+            }
             Ok(Route::About) => self.say(cors.as_ref(), about::service(clock::now())),
             Ok(Route::Health) => self.say(cors.as_ref(), self.health()),
             Ok(Route::Socket(room)) => self.socket(&request, room.as_ref()).await,
-            Ok(Route::Room(room, action)) => {
-                match self.call(&request, room, action).await {
-                    Ok(called) => decorated(called?, cors.as_ref()),
-                    Err(rejected) => self.refuse(&request, cors.as_ref(), &rejected.into()),
-                }
-            }
+            Ok(Route::Room(room, action)) => match self.call(&request, room, action).await {
+                Ok(called) => decorated(called?, cors.as_ref()),
+                Err(rejected) => self.refuse(&request, cors.as_ref(), &rejected.into()),
+            },
             Err(refusal) if refusal.rejected.code == Code::NotFound && is_asset(&request) => {
                 let asset = assets(&self.env, &self.request).await?;
                 if asset.status() != 404 {
@@ -104,20 +107,26 @@ impl Visit {
         } else {
             Vec::new()
         };
-        let text = if body.is_empty() { "" } else { rest::text(request, &body, most)? };
+        let text = if body.is_empty() {
+            ""
+        } else {
+            rest::text(request, &body, most)?
+        };
         let op = rest::op(action, request, &query, text)?;
         grant.require(op.scope())?;
         let request = format!("{:016x}", clock::random().bits(64));
-        let call = Call { v: VERSION, room: room.clone(), grant, request, op };
+        let call = Call {
+            v: VERSION,
+            room: room.clone(),
+            grant,
+            request,
+            op,
+        };
         let body = stub::write(&call);
         Ok(post(&self.env, &room, stub::CALL_PATH, &body).await)
     }
 
-    async fn socket(
-        &self,
-        request: &Request<'_>,
-        in_path: Option<&RoomName>,
-    ) -> Js<JsResponse> {
+    async fn socket(&self, request: &Request<'_>, in_path: Option<&RoomName>) -> Js<JsResponse> {
         let offer = match Offer::parse(request) {
             Ok(offer) => offer,
             Err(rejected) => return self.refuse(request, None, &rejected.into()),
@@ -131,7 +140,10 @@ impl Visit {
             return Ok(entered);
         }
         // The object refused it; a browser has to be told otherwise than by a status.
-        let text = JsFuture::from(entered.text()?).await?.as_string().unwrap_or_default();
+        let text = JsFuture::from(entered.text()?)
+            .await?
+            .as_string()
+            .unwrap_or_default();
         let rejected = problem::read(&text)
             .unwrap_or_else(|| Rejected::new(Code::Internal, "this failed on our side"));
         self.refuse(request, None, &rejected.into())
@@ -200,7 +212,11 @@ impl Visit {
     /// What the service cannot do without, and what it can do without for a while.
     fn health(&self) -> Response {
         let bound = |name, without| {
-            if js::field(&self.env, name).is_undefined() { without } else { about::Health::Healthy }
+            if js::field(&self.env, name).is_undefined() {
+                without
+            } else {
+                about::Health::Healthy
+            }
         };
         let keys = if self.setup.keys.is_empty() && !self.setup.config.auth.allow_guests {
             about::Health::Degraded
@@ -240,27 +256,6 @@ impl Visit {
     }
 }
 
-impl Parts {
-    fn of(request: &JsRequest) -> Self {
-        let url = request.url();
-        let (scheme, rest) = url.split_once("://").unwrap_or(("https", ""));
-        let start = rest.find(['/', '?']).unwrap_or(rest.len());
-        let target = rest.get(start..).unwrap_or_default();
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        Self {
-            method: request.method(),
-            scheme: scheme.to_owned(),
-            path: path.to_owned(),
-            query: query.split('#').next().unwrap_or_default().to_owned(),
-        }
-    }
-
-    fn request<'a>(&'a self, header: &'a dyn Fn(&str) -> Option<String>) -> Request<'a> {
-        let Self { method, scheme, path, query } = self;
-        Request { method, scheme, path, query, header }
-    }
-}
-
 /// Everything but the page refuses, and names the variable.
 async fn misconfigured(
     request: &JsRequest,
@@ -276,7 +271,10 @@ async fn misconfigured(
         }
         return response::of(&about::service(clock::now()));
     }
-    let detail = format!("the variable {} makes no sense: {}", wrong.name, wrong.detail);
+    let detail = format!(
+        "the variable {} makes no sense: {}",
+        wrong.name, wrong.detail
+    );
     let rejected = Rejected::new(Code::Unavailable, detail);
     if is_native(&visited) {
         return response::refused_socket(&rejected);
@@ -288,36 +286,6 @@ async fn misconfigured(
 /// a refused upgrade.
 fn is_native(request: &Request<'_>) -> bool {
     request.is_upgrade() && Offer::parse(request).is_ok_and(|offer| offer.native)
-}
-
-async fn assets(env: &JsValue, request: &JsRequest) -> Js<JsResponse> {
-    let assets: js::Fetcher = js::binding(env, "ASSETS")?;
-    Ok(JsFuture::from(assets.fetch(request)?).await?.into())
-}
-
-async fn object(env: &JsValue, room: &RoomName, request: &JsRequest) -> Js<JsResponse> {
-    let rooms: js::Namespace = js::binding(env, ROOM)?;
-    Ok(JsFuture::from(rooms.by_name(room)?.fetch(request)?).await?.into())
-}
-
-async fn post(env: &JsValue, room: &RoomName, path: &str, body: &str) -> Js<JsResponse> {
-    let init = RequestInit::new();
-    init.set_method("POST");
-    init.set_body(&JsValue::from_str(body));
-    let request = JsRequest::new_with_str_and_init(&format!("{}{path}", stub::ORIGIN), &init)?;
-    object(env, room, &request).await
-}
-
-/// At most `most` bytes; a body that is longer than it said is not read to its end.
-async fn read_body(request: &JsRequest, most: usize) -> Result<Vec<u8>, Rejected> {
-    let unread = |error: JsValue| Rejected::new(Code::BadMessage, js::text(&error));
-    let buffer = JsFuture::from(request.array_buffer().map_err(unread)?).await.map_err(unread)?;
-    let bytes = Uint8Array::new(&buffer);
-    if bytes.length() as usize > most {
-        let detail = format!("a body has at most {most} bytes");
-        return Err(Rejected::new(Code::TooBig, detail));
-    }
-    Ok(bytes.to_vec())
 }
 
 /// The object's response, with what a page of another origin must see.
@@ -336,6 +304,3 @@ fn decorated(called: JsResponse, cors: Option<&Cors>) -> Js<JsResponse> {
 fn is_asset(request: &Request<'_>) -> bool {
     matches!(request.method, "GET" | "HEAD") && !request.path.starts_with("/v1/")
 }
-
-/// The binding of the objects.
-pub const ROOM: &str = "ROOM";

@@ -83,7 +83,12 @@ impl Inbox {
         let storage = state.storage();
         let queue = !js::field(&env, super::queue::BINDING).is_undefined();
         let Setup { config, keys } = setup.clone();
-        let setting = Setting { room, config, keys, queue };
+        let setting = Setting {
+            room,
+            config,
+            keys,
+            queue,
+        };
         Rc::new_cyclic(|this: &Weak<Self>| {
             let this = this.clone();
             let timer = Closure::<dyn Fn()>::own_assert_unwind_safe(move || {
@@ -97,7 +102,16 @@ impl Inbox {
             });
             let failed = Closure::own(|error: JsValue| log::broken("promise", &js::text(&error)));
             let sql = ObjectSql::new(storage.sql());
-            Self { state, storage, env, setting, sql, cell: RefCell::default(), timer, failed }
+            Self {
+                state,
+                storage,
+                env,
+                setting,
+                sql,
+                cell: RefCell::default(),
+                timer,
+                failed,
+            }
         })
     }
 
@@ -178,7 +192,8 @@ impl Inbox {
     /// Whose socket it is, by its tag: the attachment may be gone when it closes.
     pub fn conn_of(&self, socket: &Socket) -> Option<ConnId> {
         let tags = self.state.tags(socket).ok()?;
-        tags.iter().find_map(|tag| ConnId::parse(tag.strip_prefix(TAG)?))
+        tags.iter()
+            .find_map(|tag| ConnId::parse(tag.strip_prefix(TAG)?))
     }
 
     fn pinged_at(&self, socket: &Socket) -> Option<Timestamp> {
@@ -238,12 +253,17 @@ impl Inbox {
 
     fn handles(&self) -> HashMap<ConnId, Socket> {
         let sockets = self.state.sockets().unwrap_or_default();
-        sockets.into_iter().filter_map(|socket| Some((self.conn_of(&socket)?, socket))).collect()
+        sockets
+            .into_iter()
+            .filter_map(|socket| Some((self.conn_of(&socket)?, socket)))
+            .collect()
     }
 
     /// The runtime is asked once a life whether an alarm is set; not awaited in a tick.
     fn ask_alarm(self: &Rc<Self>) {
-        let Ok(promise) = self.storage.get_alarm() else { return };
+        let Ok(promise) = self.storage.get_alarm() else {
+            return;
+        };
         let this = self.clone();
         js::spawn(async move {
             match wasm_bindgen_futures::JsFuture::from(promise).await {

@@ -143,7 +143,11 @@ pub fn set_attachment(socket: &Socket, bytes: &[u8]) -> Js<()> {
 
 /// Closes with what the runtime accepts: some codes throw, and so does a reason over 123 bytes.
 pub fn close(socket: &Socket, code: u16, reason: &str) -> Js<()> {
-    let code = if matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) { code } else { 1000 };
+    let code = if matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        code
+    } else {
+        1000
+    };
     let mut end = reason.len().min(123);
     while !reason.is_char_boundary(end) {
         end -= 1;

@@ -49,5 +49,7 @@ impl Line {
 
 /// What went wrong on our side.
 pub fn broken(event: &str, detail: &str) {
-    Line::new(LogLevel::Error, event).with("detail", detail).write(LogLevel::Error);
+    Line::new(LogLevel::Error, event)
+        .with("detail", detail)
+        .write(LogLevel::Error);
 }

@@ -1,8 +1,9 @@
 //! The edge: where bytes, time, randomness and storage come in and effects go out. What is pure
-//! here ([`object`], [`turn`], [`alarm`], [`stub`]) is compiled on the host too, where the
+//! here ([`object`] and what it needs, [`turn`], [`alarm`], [`stub`]) is compiled on the host too, where the
 //! simulation runs it; everything else is the only code that touches Workers.
 
 pub mod alarm;
+mod calls;
 mod exchange;
 pub mod object;
 pub mod stub;
@@ -25,7 +26,11 @@ mod log;
 #[cfg(target_arch = "wasm32")]
 mod outbound;
 #[cfg(target_arch = "wasm32")]
+mod port;
+#[cfg(target_arch = "wasm32")]
 mod queue;
+#[cfg(target_arch = "wasm32")]
+mod request;
 #[cfg(target_arch = "wasm32")]
 mod response;
 #[cfg(target_arch = "wasm32")]

@@ -16,7 +16,7 @@ use crate::room::Room;
 use crate::sql::Sql;
 use crate::time::{Timestamp, sooner};
 
-use super::exchange::worker_input;
+use super::calls::worker_input;
 use super::stub::{self, WorkerReply};
 
 /// One thing that happened to an object.
@@ -24,15 +24,24 @@ use super::stub::{self, WorkerReply};
 pub enum Input {
     /// The alarm rang; all sockets as they are. It rings no more until its handler has ended, which
     /// waits for the tick.
-    Alarm { waiter: WaiterNo, sockets: Vec<Listed> },
+    Alarm {
+        waiter: WaiterNo,
+        sockets: Vec<Listed>,
+    },
     /// A client's HTTP request.
-    Call { waiter: WaiterNo, call: Box<stub::Call> },
+    Call {
+        waiter: WaiterNo,
+        call: Box<stub::Call>,
+    },
     /// What a socket did.
     Home(home::Input),
     /// A queue took a message, or did not.
     Sent { row: OutboxNo, ok: bool },
     /// A consumer's word.
-    Worker { waiter: WaiterNo, call: Box<stub::WorkerCall> },
+    Worker {
+        waiter: WaiterNo,
+        call: Box<stub::WorkerCall>,
+    },
 }
 
 impl Input {
@@ -108,7 +117,9 @@ impl Object {
         sockets: &[Listed],
         sql: &dyn Sql,
     ) -> Result<Self, Broken> {
-        let Setting { room: name, config, .. } = setting;
+        let Setting {
+            room: name, config, ..
+        } = setting;
         let mut fork = || Random::seeded(random.bits(64));
         let room = Room::open(name.clone(), config.clone(), fork(), sql)?;
         let settings = queue::Settings {
@@ -121,17 +132,18 @@ impl Object {
         queue.rebuild(sql)?;
         let (home, first) = Home::open(now, name.clone(), config.clone(), sockets, sql)?;
         let effects = Effects::default();
-        let mut object = Self { setting: setting.clone(), home, room, queue, effects };
+        let mut object = Self {
+            setting: setting.clone(),
+            home,
+            room,
+            queue,
+            effects,
+        };
         object.home_did(now, first, sql)?;
         Ok(object)
     }
 
-    pub fn handle(
-        &mut self,
-        now: Timestamp,
-        input: &Input,
-        sql: &dyn Sql,
-    ) -> Result<(), Broken> {
+    pub fn handle(&mut self, now: Timestamp, input: &Input, sql: &dyn Sql) -> Result<(), Broken> {
         match input {
             Input::Alarm { sockets, .. } => {
                 self.home_takes(now, &home::Input::Sockets(sockets.clone()), sql)
@@ -184,7 +196,10 @@ impl Object {
             self.home.is_empty() && self.room.is_over(now) && self.queue.is_idle(sql)?;
         // An empty room past its history waits for its jobs, not for itself.
         let room = self.room.deadline().filter(|at| *at > now);
-        let deadline = sooner(sooner(self.home.deadline(), room), self.queue.deadline(sql)?);
+        let deadline = sooner(
+            sooner(self.home.deadline(), room),
+            self.queue.deadline(sql)?,
+        );
         effects.deadline = deadline.filter(|_| !effects.forget);
         Ok(effects)
     }

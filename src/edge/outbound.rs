@@ -64,8 +64,9 @@ impl Outbound {
         let start = || -> Js<Opening> {
             let abort = Abort(AbortController::new()?);
             let headers = request.headers.iter();
-            let headers: Vec<_> =
-                headers.map(|(name, value)| (*name, JsValue::from_str(value))).collect();
+            let headers: Vec<_> = headers
+                .map(|(name, value)| (*name, JsValue::from_str(value)))
+                .collect();
             let init = js::object(&[
                 ("method", request.method.into()),
                 ("headers", js::object(&headers).into()),
@@ -74,14 +75,20 @@ impl Outbound {
                 ("signal", abort.0.signal()),
             ]);
             let response = JsFuture::from(js::global_fetch(&request.url, &init)?);
-            Ok(Opening { abort: Some(abort), response })
+            Ok(Opening {
+                abort: Some(abort),
+                response,
+            })
         };
         start().map_err(|error| failure(&error))
     }
 
     pub fn header(&self, name: &str) -> Option<String> {
         let get = js::field(&self.headers, "get");
-        let value = get.dyn_ref::<Function>()?.call1(&self.headers, &name.into()).ok()?;
+        let value = get
+            .dyn_ref::<Function>()?
+            .call1(&self.headers, &name.into())
+            .ok()?;
         value.as_string()
     }
 
@@ -91,7 +98,9 @@ impl Outbound {
     /// # Errors
     /// The connection broke.
     pub async fn next(&mut self, wait: Millis) -> Result<Option<Option<Vec<u8>>>, Failure> {
-        let Some(reader) = &self.reader else { return Ok(Some(None)) };
+        let Some(reader) = &self.reader else {
+            return Ok(Some(None));
+        };
         let reading = match self.reading.take() {
             Some(reading) => reading,
             None => JsFuture::from(reader.read().map_err(|error| failure(&error))?),
@@ -107,7 +116,9 @@ impl Outbound {
                     self.reader = None;
                     return Ok(Some(None));
                 }
-                Ok(Some(Some(Uint8Array::new(&js::field(&result, "value")).to_vec())))
+                Ok(Some(Some(
+                    Uint8Array::new(&js::field(&result, "value")).to_vec(),
+                )))
             }
         }
     }
@@ -123,12 +134,18 @@ impl Opening {
             Err(_) => return Ok(None),
             Ok(response) => response.map_err(|error| failure(&error))?,
         };
-        let Some(abort) = self.abort.take() else { return Ok(None) };
+        let Some(abort) = self.abort.take() else {
+            return Ok(None);
+        };
         let body = js::field(&response, "body");
         let reader = if body.is_null() || body.is_undefined() {
             None
         } else {
-            Some(body.unchecked_into::<Body>().get_reader().map_err(|error| failure(&error))?)
+            Some(
+                body.unchecked_into::<Body>()
+                    .get_reader()
+                    .map_err(|error| failure(&error))?,
+            )
         };
         Ok(Some(Outbound {
             _abort: abort,
@@ -169,8 +186,13 @@ async fn sleep(wait: Millis) {
         }
     });
     let function: &Function = callback.as_ref().unchecked_ref();
-    let Ok(id) = js::set_timeout(function, wait.0 as f64) else { return };
-    let _timer = Timer { id, _callback: callback };
+    let Ok(id) = js::set_timeout(function, wait.0 as f64) else {
+        return;
+    };
+    let _timer = Timer {
+        id,
+        _callback: callback,
+    };
     let _ = waits.await;
 }
 

@@ -13,9 +13,10 @@ use wasm_bindgen_futures::{JsFuture, future_to_promise};
 use crate::config::LogLevel;
 use crate::id::{JobId, RoomName};
 
-use super::consumer::{self, Port};
+use super::consumer;
 use super::js::{self, Js};
 use super::log::{self, Line};
+use super::port::Port;
 use super::setup::setup;
 
 #[wasm_bindgen]
@@ -49,7 +50,12 @@ struct Body {
 pub fn queue(batch: Batch, env: JsValue, _ctx: js::Context) -> Promise {
     future_to_promise(AssertUnwindSafe(async move {
         let letters = batch.messages();
-        join_all(letters.iter().map(|letter| one(letter.unchecked_into(), &env))).await;
+        join_all(
+            letters
+                .iter()
+                .map(|letter| one(letter.unchecked_into(), &env)),
+        )
+        .await;
         Ok(JsValue::UNDEFINED)
     }))
 }

@@ -18,11 +18,11 @@ use crate::id::RoomName;
 
 use super::inbox::{Inbox, Outcome};
 use super::js::{self, Socket, State};
+use super::log;
 use super::object::Input;
 use super::response;
 use super::setup::setup;
 use super::stub::{self, Call, Enter, WorkerCall};
-use super::log;
 
 /// One room. `None` when the configuration makes no sense, which the Worker has said already.
 #[wasm_bindgen]
@@ -38,9 +38,14 @@ impl Room {
         {
             log::broken("auto_response", &js::text(&error));
         }
-        let room = state.id().name().and_then(|name| RoomName::parse(&name).ok());
+        let room = state
+            .id()
+            .name()
+            .and_then(|name| RoomName::parse(&name).ok());
         let inbox = room.zip(setup(&env).ok());
-        Room(AssertUnwindSafe(inbox.map(|(room, setup)| Inbox::new(state, env, &setup, room))))
+        Room(AssertUnwindSafe(
+            inbox.map(|(room, setup)| Inbox::new(state, env, &setup, room)),
+        ))
     }
 
     pub fn fetch(&self, request: Request) -> Promise {
@@ -57,7 +62,9 @@ impl Room {
     #[wasm_bindgen(js_name = webSocketMessage)]
     pub fn message(&self, socket: Socket, data: JsValue) {
         let Some(inbox) = &*self.0 else { return };
-        let Some(conn) = inbox.conn_of(&socket) else { return };
+        let Some(conn) = inbox.conn_of(&socket) else {
+            return;
+        };
         let frame = data.as_string().map_or(Frame::Binary, Frame::Text);
         if !inbox.push(Input::Home(home::Input::Frame { conn, frame })) {
             let full = Rejected::new(Code::RateLimited, "the room has too much to do");
@@ -112,7 +119,10 @@ async fn answer(inbox: &Inbox, request: Request) -> Result<Response, JsValue> {
         };
     }
     let is_worker = request.url().ends_with(stub::WORKER_PATH);
-    let body = JsFuture::from(request.text()?).await?.as_string().unwrap_or_default();
+    let body = JsFuture::from(request.text()?)
+        .await?
+        .as_string()
+        .unwrap_or_default();
     if is_worker {
         return match stub::read::<WorkerCall>(&body) {
             Ok(call) => worker(inbox, call).await,
@@ -127,7 +137,12 @@ async fn answer(inbox: &Inbox, request: Request) -> Result<Response, JsValue> {
 
 async fn rest(inbox: &Inbox, call: Call) -> Result<Response, JsValue> {
     let op = call.op.clone();
-    let outcome = inbox.ask(|waiter| Input::Call { waiter, call: Box::new(call) }).await;
+    let outcome = inbox
+        .ask(|waiter| Input::Call {
+            waiter,
+            call: Box::new(call),
+        })
+        .await;
     match outcome {
         Outcome::Answer(answer) => response::of(&op.respond(&answer)),
         Outcome::Accepted | Outcome::Verdict(_) => refuse(&mismatched()),
@@ -135,7 +150,13 @@ async fn rest(inbox: &Inbox, call: Call) -> Result<Response, JsValue> {
 }
 
 async fn worker(inbox: &Inbox, call: WorkerCall) -> Result<Response, JsValue> {
-    match inbox.ask(|waiter| Input::Worker { waiter, call: Box::new(call) }).await {
+    match inbox
+        .ask(|waiter| Input::Worker {
+            waiter,
+            call: Box::new(call),
+        })
+        .await
+    {
         Outcome::Verdict(reply) => response::json(&stub::write(&reply)),
         Outcome::Answer(Err(rejected)) => refuse(&rejected),
         Outcome::Accepted | Outcome::Answer(Ok(_)) => refuse(&mismatched()),
@@ -145,8 +166,20 @@ async fn worker(inbox: &Inbox, call: WorkerCall) -> Result<Response, JsValue> {
 /// The pair is made here; the tick accepts our end and speaks first; then the 101 goes out.
 async fn upgrade(inbox: &Inbox, enter: Enter) -> Result<Response, JsValue> {
     let pair = js::Pair::new()?;
-    let Enter { conn, grant, join, protocol, subprotocol, .. } = enter;
-    let entering = Box::new(Entering { conn, grant, protocol, join });
+    let Enter {
+        conn,
+        grant,
+        join,
+        protocol,
+        subprotocol,
+        ..
+    } = enter;
+    let entering = Box::new(Entering {
+        conn,
+        grant,
+        protocol,
+        join,
+    });
     let input = |waiter| Input::Home(home::Input::Connect { waiter, entering });
     match inbox.ask_with(Some(pair.at(1)), input).await {
         Outcome::Accepted => response::upgraded(&pair.at(0), subprotocol),

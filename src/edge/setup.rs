@@ -32,9 +32,15 @@ fn read(env: &JsValue) -> Result<Setup, WrongVariable> {
     let read = || {
         let config = Config::read(&|name| js::field(env, name).as_string())?;
         let keys = Keys::from(&config.auth)?;
-        Ok(Setup { config: Rc::new(config), keys: Rc::new(keys) })
+        Ok(Setup {
+            config: Rc::new(config),
+            keys: Rc::new(keys),
+        })
     };
     read().inspect_err(|wrong: &WrongVariable| {
-        log::broken("wrong_variable", &format!("{}: {}", wrong.name, wrong.detail));
+        log::broken(
+            "wrong_variable",
+            &format!("{}: {}", wrong.name, wrong.detail),
+        );
     })
 }

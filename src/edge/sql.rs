@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use js_sys::{Array, ArrayBuffer, JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use crate::limits::STATEMENTS_KEPT;
 use crate::error::Broken;
 use crate::id::NUMBER_MAX;
+use crate::limits::STATEMENTS_KEPT;
 use crate::sql::{Row, Sql, Value};
 
 use super::js::{self, SqlStorage};
@@ -26,7 +26,10 @@ pub struct ObjectSql {
 
 impl ObjectSql {
     pub fn new(storage: SqlStorage) -> Self {
-        Self { storage, statements: RefCell::default() }
+        Self {
+            storage,
+            statements: RefCell::default(),
+        }
     }
 
     fn statement(&self, text: &str) -> JsString {
@@ -55,7 +58,11 @@ impl Sql for ObjectSql {
             .and_then(|cursor| cursor.raw()?.to_array())
             .map_err(|error| Broken(format!("{}: {statement}", js::text(&error))))?;
         let row = |row: JsValue| {
-            row.unchecked_into::<Array>().iter().map(from_js).collect::<Result<_, _>>().map(Row)
+            row.unchecked_into::<Array>()
+                .iter()
+                .map(from_js)
+                .collect::<Result<_, _>>()
+                .map(Row)
         };
         rows.iter().map(row).collect()
     }
@@ -96,4 +103,3 @@ fn from_js(value: JsValue) -> Result<Value, Broken> {
         None => Err(Broken("a value of no known type".to_owned())),
     }
 }
-

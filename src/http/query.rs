@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use crate::limits::PARAMETERS_MAX;
 use crate::error::{Code, Rejected};
 use crate::id::{NUMBER_MAX, Seq, parse_number};
+use crate::limits::PARAMETERS_MAX;
 
 /// The parameters of a URL, decoded as forms are: a plus is a space.
 #[derive(Clone)]
@@ -122,4 +122,3 @@ fn form_decoded(text: &str) -> Option<Cow<'_, str>> {
 fn invalid(detail: String) -> Rejected {
     Rejected::new(Code::InvalidPayload, detail)
 }
-

@@ -6,7 +6,10 @@ use super::{Action, Op, Query, Request};
 use crate::error::{Code, Rejected};
 use crate::field::{invalid, required};
 use crate::id::{EventType, RoomName, UserId};
-use crate::limits::{ATTEMPTS_MAX, CLIENT_ID_MAX_BYTES, EXCLUDE_MAX, HTTP_ENVELOPE_BYTES, JOB_DELAY_MAX, KEY_MAX_BYTES, MEMBERS_SHOWN, NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX, TYPES_MAX};
+use crate::limits::{
+    ATTEMPTS_MAX, CLIENT_ID_MAX_BYTES, EXCLUDE_MAX, HTTP_ENVELOPE_BYTES, JOB_DELAY_MAX,
+    KEY_MAX_BYTES, MEMBERS_SHOWN, NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX, TYPES_MAX,
+};
 use crate::message::{JobState, Json, NewJob, PageQuery, Publication};
 use crate::time::Millis;
 
@@ -216,4 +219,3 @@ fn not_json(content_type: &str) -> Rejected {
     let detail = format!("the content type must be application/json, it is {shown}");
     Rejected::new(Code::UnsupportedMediaType, detail)
 }
-

@@ -3,7 +3,10 @@
 
 use crate::error::{Broken, Code, Rejected};
 use crate::id::{JobId, Seq};
-use crate::limits::{ATTEMPTS_MAX, GUESTS_TOGETHER, JOBS_WAITING_MAX, JOB_DELAY_MAX, NAME_MAX_CHARS, PROMPT_MAX_BYTES};
+use crate::limits::{
+    ATTEMPTS_MAX, GUESTS_TOGETHER, JOB_DELAY_MAX, JOBS_WAITING_MAX, NAME_MAX_CHARS,
+    PROMPT_MAX_BYTES,
+};
 use crate::link::{Asker, ReplyTo};
 use crate::message::{JobState, Json, NewJob};
 use crate::sql::Sql;
@@ -165,7 +168,10 @@ impl Queue {
             )));
         }
         if new.delay > JOB_DELAY_MAX {
-            return Err(invalid(format!("`delay_ms` is at most {}", JOB_DELAY_MAX.0)));
+            return Err(invalid(format!(
+                "`delay_ms` is at most {}",
+                JOB_DELAY_MAX.0
+            )));
         }
         let max_attempts = new.max_attempts.unwrap_or(self.settings.jobs.max_attempts);
         if !(1..=ATTEMPTS_MAX).contains(&max_attempts) {

@@ -293,5 +293,4 @@ impl News {
     }
 }
 
-
 const _: () = assert!(MODEL_MAX_CHARS * 4 < ANSWER_MAX_BYTES);

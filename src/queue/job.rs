@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{ATTEMPTS_MAX, JOB_ERROR_MAX_BYTES};
 use crate::error::Broken;
 use crate::id::{JobId, RoomName, Seq};
+use crate::limits::{ATTEMPTS_MAX, JOB_ERROR_MAX_BYTES};
 use crate::link::Asker;
 use crate::message::{JobState, JobView, Json};
 use crate::random::Random;

@@ -22,7 +22,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// Leaf files that have grown into a folder.
-const LEAVES: [&str; 2] = ["config", "message"];
+const LEAVES: [&str; 3] = ["config", "id", "message"];
 
 const LINES_MAX: usize = 350;
 const FUNCTION_LINES_MAX: usize = 70;

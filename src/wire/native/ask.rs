@@ -7,7 +7,11 @@ use super::payload::Payload;
 use crate::error::Rejected;
 use crate::field::{Field, invalid, required};
 use crate::id::{EventType, UserId};
-use crate::limits::{ATTEMPTS_MAX, CLIENT_ID_MAX_BYTES, HEARTBEAT_MAX, HEARTBEAT_MIN, JOB_DELAY_MAX, KEY_MAX_BYTES, LAST_MAX, MEMBERS_SHOWN, NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX, STATUS_MAX_BYTES, STATUS_TEXT_MAX_BYTES};
+use crate::limits::{
+    ATTEMPTS_MAX, CLIENT_ID_MAX_BYTES, HEARTBEAT_MAX, HEARTBEAT_MIN, JOB_DELAY_MAX, KEY_MAX_BYTES,
+    LAST_MAX, MEMBERS_SHOWN, NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX, STATUS_MAX_BYTES,
+    STATUS_TEXT_MAX_BYTES,
+};
 use crate::message::{AckOf, Ask, Join, Json, NewJob, PageQuery, Publication, Status};
 use crate::time::Millis;
 
@@ -194,6 +198,3 @@ fn token(payload: &Payload<'_>) -> Result<Ask, Rejected> {
         token: token.into_owned(),
     })
 }
-
-
-
