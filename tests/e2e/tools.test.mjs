@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { quietEnv, ROOT } from './support/server.mjs';
@@ -11,14 +12,16 @@ import { within } from './support/wait.mjs';
 
 const T = { timeout: 60_000 };
 
-/** Runs `make …` to its end; with everything below it ended if it does not come to one. */
-async function make(...args) {
-  const child = spawn('make', args, { cwd: ROOT, env: quietEnv(), detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+const make = (...args) => run('make', args, quietEnv());
+
+/** Runs a command to its end; with everything below it ended if it does not come to one. */
+async function run(command, args, env) {
+  const child = spawn(command, args, { cwd: ROOT, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => { output[name] += text; });
   try {
     const status = await within(new Promise((resolve) => child.once('close', resolve)), 45_000,
-      () => `the end of make ${args.join(' ')}:\n${output.stdout}${output.stderr}`);
+      () => `the end of ${command} ${args.join(' ')}:\n${output.stdout}${output.stderr}`);
     return { status, ...output };
   } finally {
     try { process.kill(-child.pid, 'SIGKILL'); } catch { /* it has ended, as it should */ }
@@ -76,4 +79,27 @@ describe('make dev', () => {
       squatter.close();
     }
   });
+
+  for (const [without, has, says] of [
+    ['a C compiler', [], /no C compiler: install one/],
+    ['rustup and curl', ['cc'], /neither rustup nor curl: install one/],
+  ]) {
+    test(`without ${without}: one line that says what to do`, T, async () => {
+      const bare = fs.mkdtempSync(path.join(os.tmpdir(), 'tertulia-bare-'));
+      try {
+        for (const tool of ['sh', 'dirname', 'sed', 'head', ...has]) {
+          const found = process.env.PATH.split(':').map((dir) => path.join(dir, tool)).find((file) => fs.existsSync(file));
+          fs.symlinkSync(found, path.join(bare, tool));
+        }
+        const env = { PATH: bare, HOME: bare, CARGO_HOME: bare };
+        const { status, stdout, stderr } = await run(path.join(bare, 'sh'), ['scripts/run.sh', 'dev'], env);
+        assert.notEqual(status, 0);
+        const lines = `${stdout}${stderr}`.split('\n').filter((line) => line.trim());
+        assert.equal(lines.length, 1, lines.join('\n'));
+        assert.match(lines[0], says);
+      } finally {
+        fs.rmSync(bare, { recursive: true, force: true });
+      }
+    });
+  }
 });
