@@ -29,6 +29,37 @@ pub trait Sql {
     fn run(&self, statement: &str, params: &[Value]) -> Result<Vec<Row>, Broken>;
 }
 
+/// Whether a table is there: asked once a life, because reads create nothing.
+pub fn has_table(sql: &dyn Sql, name: &str) -> Result<bool, Broken> {
+    let found = sql.run(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?",
+        &[name.into()],
+    )?;
+    Ok(!found.is_empty())
+}
+
+/// Runs a schema file, statement by statement.
+pub fn create(sql: &dyn Sql, schema: &str) -> Result<(), Broken> {
+    for statement in statements(schema) {
+        sql.run(&statement, &[])?;
+    }
+    Ok(())
+}
+
+/// The statements of a schema file, without the lines that are comments.
+pub fn statements(schema: &str) -> Vec<String> {
+    let code: Vec<&str> = schema
+        .lines()
+        .filter(|line| !line.starts_with("--"))
+        .collect();
+    let code = code.join("\n");
+    code.split(';')
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 impl Row {
     pub fn int(&self, column: usize) -> Result<i64, Broken> {
         match self.0.get(column) {

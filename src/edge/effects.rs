@@ -2,6 +2,7 @@
 //! turn: accepts, sends, attachments, closes, the alarm, then calls; the waiters come last.
 //! Source: `decisions.md`, "The tick".
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
@@ -81,21 +82,15 @@ pub(super) fn carry_out(
 /// Socket by socket. One JavaScript string serves everybody it is for.
 fn flush(cell: &mut Cell, flush: Flush) {
     let sockets = cell.sockets.get_or_insert_default();
-    let mut strings: Vec<(*const u8, JsValue)> = Vec::new();
+    let mut strings: HashMap<*const u8, JsValue> = HashMap::new();
     for (conn, frame) in &flush.sends {
         let Some(socket) = sockets.get(conn) else {
             continue;
         };
-        let address = frame.as_ptr();
-        let string = match strings.iter().rev().find(|(known, _)| *known == address) {
-            Some((_, string)) => string.clone(),
-            None => {
-                let string = JsValue::from_str(frame);
-                strings.push((address, string.clone()));
-                string
-            }
-        };
-        report("send", socket.send(&string));
+        let string = strings
+            .entry(frame.as_ptr())
+            .or_insert_with(|| JsValue::from_str(frame));
+        report("send", socket.send(string));
     }
     for (conn, bytes) in &flush.attachments {
         if let Some(socket) = sockets.get(conn) {

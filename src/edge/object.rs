@@ -203,8 +203,4 @@ impl Object {
         effects.deadline = deadline.filter(|_| !effects.forget);
         Ok(effects)
     }
-
-    pub fn connections(&self) -> usize {
-        self.home.len()
-    }
 }

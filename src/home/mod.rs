@@ -155,10 +155,6 @@ impl Home {
         self.connections.is_empty()
     }
 
-    pub fn len(&self) -> usize {
-        self.connections.len()
-    }
-
     fn restore(&mut self, now: Timestamp, sockets: &[Listed], sql: &dyn Sql) -> Result<(), Broken> {
         let listed: BTreeMap<ConnId, &Listed> =
             sockets.iter().map(|socket| (socket.conn, socket)).collect();

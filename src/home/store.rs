@@ -4,25 +4,18 @@ use crate::error::Broken;
 use crate::grant::{Grant, Scopes};
 use crate::id::{ConnId, UserId};
 use crate::message::Json;
-use crate::sql::{Row, Sql};
+use crate::sql::{self, Row, Sql};
 use crate::time::Timestamp;
 use crate::wire::Protocol;
 
 use super::connection::{Connection, Joined};
 
 pub fn exists(sql: &dyn Sql) -> Result<bool, Broken> {
-    let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'connection'";
-    Ok(!sql.run(table, &[])?.is_empty())
+    sql::has_table(sql, "connection")
 }
 
 pub fn create(sql: &dyn Sql) -> Result<(), Broken> {
-    let schema = include_str!("schema.sql");
-    let code: Vec<&str> = schema
-        .lines()
-        .filter(|line| !line.starts_with("--"))
-        .collect();
-    sql.run(code.join("\n").trim().trim_end_matches(';'), &[])
-        .map(drop)
+    sql::create(sql, include_str!("schema.sql"))
 }
 
 pub fn connections(sql: &dyn Sql) -> Result<Vec<Connection>, Broken> {

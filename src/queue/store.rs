@@ -4,7 +4,7 @@ use crate::error::Broken;
 use crate::id::{JobId, JobNo, UserId};
 use crate::limits::SWEEP_ROWS;
 use crate::message::JobState;
-use crate::sql::{Sql, Value};
+use crate::sql::{self, Sql, Value};
 use crate::time::Timestamp;
 
 use super::input::OutboxNo;
@@ -20,28 +20,11 @@ pub struct Nearest {
 }
 
 pub fn exists(sql: &dyn Sql) -> Result<bool, Broken> {
-    let found = sql.run(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'job'",
-        &[],
-    )?;
-    Ok(!found.is_empty())
+    sql::has_table(sql, "job")
 }
 
 pub fn create(sql: &dyn Sql) -> Result<(), Broken> {
-    let schema = include_str!("schema.sql");
-    let code: Vec<&str> = schema
-        .lines()
-        .filter(|line| !line.starts_with("--"))
-        .collect();
-    for statement in code
-        .join("\n")
-        .split(';')
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-    {
-        sql.run(statement, &[])?;
-    }
-    Ok(())
+    sql::create(sql, include_str!("schema.sql"))
 }
 
 pub fn insert(sql: &dyn Sql, job: &Job) -> Result<(), Broken> {

@@ -174,10 +174,6 @@ impl Room {
         self.head.is_some() && self.people.is_empty() && self.forgotten_at() <= now
     }
 
-    pub fn epoch(&self) -> Option<Epoch> {
-        self.head.map(|head| head.epoch)
-    }
-
     /// When the last entry and the last key have had their time; long ago where there are none.
     fn forgotten_at(&self) -> Timestamp {
         let log = match self.extent.last_ts {

@@ -4,7 +4,7 @@ use crate::error::Broken;
 use crate::id::{Epoch, Seq, UserId};
 use crate::link::{Leaving, Rev};
 use crate::message::Json;
-use crate::sql::{Row, Sql, Value};
+use crate::sql::{self, Row, Sql, Value};
 use crate::time::Timestamp;
 
 use super::member::{Person, Told};
@@ -30,18 +30,11 @@ pub struct Kept {
 }
 
 pub fn exists(sql: &dyn Sql) -> Result<bool, Broken> {
-    let found = sql.run(
-        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'head'",
-        &[],
-    )?;
-    Ok(!found.is_empty())
+    sql::has_table(sql, "head")
 }
 
 pub fn create(sql: &dyn Sql) -> Result<(), Broken> {
-    for statement in statements(include_str!("schema.sql")) {
-        sql.run(&statement, &[])?;
-    }
-    Ok(())
+    sql::create(sql, include_str!("schema.sql"))
 }
 
 pub fn head(sql: &dyn Sql) -> Result<Option<Head>, Broken> {
@@ -186,20 +179,6 @@ pub fn keys_until(sql: &dyn Sql) -> Result<Timestamp, Broken> {
 pub fn epoch(row: &Row, column: usize) -> Result<Epoch, Broken> {
     let text = row.text(column)?;
     Epoch::parse(text).ok_or_else(|| Broken(format!("not an epoch: {text}")))
-}
-
-/// The statements of a schema file, comments dropped.
-pub fn statements(schema: &str) -> Vec<String> {
-    let code: Vec<&str> = schema
-        .lines()
-        .filter(|line| !line.starts_with("--"))
-        .collect();
-    let code = code.join("\n");
-    code.split(';')
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
-        .collect()
 }
 
 fn person(row: &Row) -> Result<(UserId, Person), Broken> {

@@ -3,9 +3,9 @@
 use crate::time::Millis;
 
 use super::member::{People, Person, Told};
-use super::store::statements;
 use crate::id::UserId;
 use crate::link::Leaving;
+use crate::sql::statements;
 use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000);

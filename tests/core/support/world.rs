@@ -324,6 +324,12 @@ impl World {
     /// One turn by itself: what it leaves to be done is not.
     #[allow(dead_code, reason = "the benchmarks use it")]
     pub fn turn(&mut self, inputs: &[Input]) -> Effects {
+        let (effects, failures) = self.run(inputs, Death::None);
+        assert_eq!(failures, []);
+        effects
+    }
+
+    fn run(&mut self, inputs: &[Input], death: Death) -> (Effects, Vec<Broken>) {
         let Self {
             sql,
             setting,
@@ -333,7 +339,7 @@ impl World {
             sockets,
             ..
         } = self;
-        let (effects, failures) = turn::run(
+        turn::run(
             object,
             *now,
             inputs,
@@ -342,38 +348,16 @@ impl World {
                 sql,
                 random,
                 sockets: &|| listed(sockets),
-                transaction: &mut |run| sql.transaction(false, run),
+                transaction: &mut |run| sql.transaction(death == Death::BeforeCommit, run),
             },
-        );
-        assert_eq!(failures, []);
-        effects
+        )
     }
 
     /// One turn. `None` when the object died in it.
     pub fn tick(&mut self, inputs: Vec<Input>) -> Got<Effects> {
         self.ticks += 1;
         let death = std::mem::replace(&mut self.death, Death::None);
-        let Self {
-            sql,
-            setting,
-            random,
-            object,
-            now,
-            sockets,
-            ..
-        } = self;
-        let (effects, failures) = turn::run(
-            object,
-            *now,
-            &inputs,
-            &mut Surroundings {
-                setting,
-                sql,
-                random,
-                sockets: &|| listed(sockets),
-                transaction: &mut |run| sql.transaction(death == Death::BeforeCommit, run),
-            },
-        );
+        let (effects, failures) = self.run(&inputs, death);
         assert!(self.may_fail || failures.is_empty(), "{failures:?}");
         self.failures.extend(failures);
         if death != Death::None {
